@@ -1,0 +1,3 @@
+"""Run Cloudflare Python Workers and Pyodide where the network is against it."""
+
+__version__ = "0.1.0"

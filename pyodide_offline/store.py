@@ -1,0 +1,439 @@
+"""The durable store: content under its digest, names that point to it, whole folders.
+
+    CACHEDIR.TAG
+    v1/blobs/sha256/ab/abcd…      one file a content, read-only
+    v1/refs/<kind>/<name>.json    name → digest, size, provenance
+    v1/trees/<kind>/<name>/       unpacked folders (a Node, a wrangler)
+    v1/memos/<kind>/<key>.json    answers that can be asked again at any time
+    v1/locks/  v1/tmp/
+
+Reading takes no lock. Filling takes one per name, looks again under it, writes beside,
+checks, fsyncs and renames: nothing unverified ever has its final name, and whatever a
+killed process left in tmp/ is removed by the next one that fills the same name.
+"""
+
+import errno
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from pyodide_offline import digest as digests
+from pyodide_offline.digest import Digest
+from pyodide_offline.errors import IntegrityError, StorageError
+
+LAYOUT = "v1"
+_TAG = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# This folder is a cache made by pyodide-offline. See https://bford.info/cachedir/\n"
+)
+Provenance = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name in the store: a file under its digest, or a folder (digest of its listing).
+
+    ``size`` in bytes; ``provenance`` says what came from where with which digest.
+    """
+
+    kind: str
+    name: str
+    digest: Digest
+    size: int
+    path: Path
+    provenance: Provenance = field(default_factory=dict)
+    is_tree: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What ``verify`` found wrong with one entry."""
+
+    entry: Entry
+    reason: str
+
+
+class Store:
+    """The folder, and the only code that writes into it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._base = root / LAYOUT
+
+    # -- reading, without a lock ---------------------------------------------------
+
+    def find(self, kind: str, name: str) -> Entry | None:
+        """Return the entry if it is there; the bytes are not read (see ``intact``)."""
+        entry = self._read_ref(self._ref_path(kind, name), kind, name)
+        return entry if entry and entry.path.exists() else None
+
+    def intact(self, entry: Entry) -> bool:
+        """Read the content and say whether it still has its digest."""
+        try:
+            if entry.is_tree:
+                return tree_digest(entry.path)[0] == entry.digest
+            return digests.of_file(entry.path, entry.digest.algorithm) == entry.digest
+        except OSError:
+            return False
+
+    def entries(self) -> list[Entry]:
+        """Return every entry, sorted by kind and name."""
+        found = []
+        for path in sorted((self._base / "refs").glob("*/*.json")):
+            kind, name = unquote(path.parent.name), unquote(path.name.removesuffix(".json"))
+            entry = self._read_ref(path, kind, name)
+            if entry:
+                found.append(entry)
+        return found
+
+    def memo(self, kind: str, key: str) -> object:
+        """Return a remembered answer, or None. A damaged one counts as none."""
+        try:
+            answer: object = json.loads(self._memo_path(kind, key).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return answer
+
+    # -- writing -------------------------------------------------------------------
+
+    def remember(self, kind: str, key: str, value: object) -> None:
+        """Keep an answer. A store that cannot be written forgets it without a word."""
+        with suppress(OSError, StorageError):
+            self._publish_bytes(json.dumps(value).encode(), self._memo_path(kind, key))
+
+    def fill(
+        self,
+        kind: str,
+        name: str,
+        produce: Callable[[Path], Provenance],
+        *,
+        expected: Digest | None = None,
+        replace: bool = False,
+    ) -> Entry:
+        """Return the entry, making it first if it is missing.
+
+        ``produce`` writes the content to the path it is given and returns its provenance.
+        With ``replace`` an entry whose content is damaged is made again. Raises
+        IntegrityError if the content is not ``expected``, StorageError for the disk.
+        """
+        return self._fill(kind, name, produce, expected=expected, replace=replace, tree=False)
+
+    def fill_tree(
+        self,
+        kind: str,
+        name: str,
+        produce: Callable[[Path], Provenance],
+        *,
+        replace: bool = False,
+    ) -> Entry:
+        """Like ``fill`` for a folder: ``produce`` gets an existing, empty folder.
+
+        The folder is renamed afterwards, so nothing in it may hold its own path.
+        """
+        return self._fill(kind, name, produce, expected=None, replace=replace, tree=True)
+
+    def place(self, entry: Entry, target: Path) -> bool:
+        """Copy a file entry to ``target`` unless the right bytes are there already.
+
+        A copy and no hard link: what is damaged at the target must not damage the store.
+        Returns whether something was written. Raises IntegrityError if the store's own
+        content is damaged.
+        """
+        with suppress(OSError):
+            found = target.lstat()
+            if (
+                stat.S_ISREG(found.st_mode)
+                and found.st_size == entry.size
+                and digests.of_file(target, entry.digest.algorithm) == entry.digest
+            ):
+                return False
+        with _disk(target), _beside(target) as temporary:
+            shutil.copyfile(entry.path, temporary)
+            if digests.of_file(temporary, entry.digest.algorithm) != entry.digest:
+                raise IntegrityError(
+                    f"{entry.name} in the store is damaged.",
+                    why=f"Its content no longer has the digest {entry.digest}.",
+                    next_step="Type: pyodide-offline cache verify --repair",
+                )
+            _fsync(temporary)
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            temporary.replace(target)
+        return True
+
+    def remove(self, entry: Entry) -> None:
+        """Drop a name, and its content if no other name points to it."""
+        with _disk(entry.path):
+            self._ref_path(entry.kind, entry.name).unlink(missing_ok=True)
+            if entry.is_tree:
+                remove_tree(entry.path)
+            elif all(other.digest != entry.digest for other in self.entries()):
+                entry.path.unlink(missing_ok=True)
+
+    def sweep(self) -> int:
+        """Remove leftovers: temporary files of dead fills and content without a name.
+
+        Waits for no one: a name that is being filled is left alone. Returns bytes freed.
+        """
+        freed = 0
+        kept = {entry.path for entry in self.entries()}
+        with _disk(self.root):
+            for blob in self._base.glob("blobs/*/*/*"):
+                if blob not in kept:
+                    freed += blob.stat().st_size
+                    blob.unlink()
+            for tree in self._base.glob("trees/*/*"):
+                if tree not in kept:
+                    freed += tree_size(tree)
+                    remove_tree(tree)
+            for leftover in self._base.glob("tmp/*"):
+                with self._lock(leftover.name.rsplit("~", 1)[0], wait=False) as held:
+                    if held:
+                        freed += tree_size(leftover)
+                        _remove(leftover)
+        return freed
+
+    # -- inside --------------------------------------------------------------------
+
+    def _fill(
+        self,
+        kind: str,
+        name: str,
+        produce: Callable[[Path], Provenance],
+        *,
+        expected: Digest | None,
+        replace: bool,
+        tree: bool,
+    ) -> Entry:
+        found = self.find(kind, name)
+        if found and not replace:
+            return found
+        label = f"{quote(kind, safe='')}-{quote(name, safe='')}"
+        with _disk(self.root), self._prepared(), self._lock(label):
+            found = self.find(kind, name)
+            if found and not (replace and not self.intact(found)):
+                return found
+            for leftover in (self._base / "tmp").glob(f"{_glob_escape(label)}~*"):
+                _remove(leftover)
+            temporary = self._base / "tmp" / f"{label}~{os.getpid()}"
+            try:
+                if tree:
+                    temporary.mkdir()
+                    provenance = produce(temporary)
+                    return self._publish_tree(kind, name, temporary, provenance)
+                provenance = produce(temporary)
+                return self._publish_file(kind, name, temporary, provenance, expected)
+            finally:
+                _remove(temporary)
+
+    def _publish_file(
+        self,
+        kind: str,
+        name: str,
+        temporary: Path,
+        provenance: Provenance,
+        expected: Digest | None,
+    ) -> Entry:
+        if expected is not None:
+            actual = digests.of_file(temporary, expected.algorithm)
+            if actual != expected:
+                raise IntegrityError(
+                    f"{name} does not have the digest that it must have.",
+                    why=f"Expected {expected.sri}, got {actual.sri}.",
+                )
+        digest = digests.of_file(temporary)
+        blob = self._blob_path(digest)
+        size = temporary.stat().st_size
+        temporary.chmod(0o444)
+        _fsync(temporary)
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        temporary.replace(blob)
+        return self._publish_ref(Entry(kind, name, digest, size, blob, provenance))
+
+    def _publish_tree(self, kind: str, name: str, temporary: Path, provenance: Provenance) -> Entry:
+        digest, size = tree_digest(temporary)
+        target = self._tree_path(kind, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            remove_tree(target)
+        temporary.rename(target)
+        return self._publish_ref(Entry(kind, name, digest, size, target, provenance, is_tree=True))
+
+    def _publish_ref(self, entry: Entry) -> Entry:
+        record = {
+            "digest": str(entry.digest),
+            "size": entry.size,
+            "tree": entry.is_tree,
+            "provenance": dict(entry.provenance),
+        }
+        text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+        self._publish_bytes(text.encode(), self._ref_path(entry.kind, entry.name))
+        return entry
+
+    def _publish_bytes(self, data: bytes, target: Path) -> None:
+        with _disk(target), self._prepared(), _beside(target) as temporary:
+            temporary.write_bytes(data)
+            _fsync(temporary)
+            temporary.replace(target)
+
+    def _read_ref(self, path: Path, kind: str, name: str) -> Entry | None:
+        try:
+            record = json.loads(path.read_bytes())
+            digest = digests.parse(record["digest"])
+            tree = bool(record["tree"])
+            where = self._tree_path(kind, name) if tree else self._blob_path(digest)
+            return Entry(kind, name, digest, int(record["size"]), where, record["provenance"], tree)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _ref_path(self, kind: str, name: str) -> Path:
+        return self._base / "refs" / quote(kind, safe="") / (quote(name, safe="") + ".json")
+
+    def _memo_path(self, kind: str, key: str) -> Path:
+        return self._base / "memos" / quote(kind, safe="") / (quote(key, safe="") + ".json")
+
+    def _tree_path(self, kind: str, name: str) -> Path:
+        return self._base / "trees" / quote(kind, safe="") / quote(name, safe="")
+
+    def _blob_path(self, digest: Digest) -> Path:
+        return self._base / "blobs" / digest.algorithm / digest.hex[:2] / digest.hex
+
+    @contextmanager
+    def _prepared(self) -> Iterator[None]:
+        for name in ("locks", "tmp"):
+            (self._base / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        tag = self.root / "CACHEDIR.TAG"
+        if not tag.exists():
+            tag.write_text(_TAG)
+        yield
+
+    @contextmanager
+    def _lock(self, label: str, *, wait: bool = True) -> Iterator[bool]:
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self._base / "locks" / f"{label}.lock", timeout=-1 if wait else 0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+
+def tree_digest(folder: Path) -> tuple[Digest, int]:
+    """Return the sha256 of a folder's sorted listing with contents, and its size in bytes.
+
+    Byte-code caches are left out: running what is inside may add them.
+    """
+    lines, size = [], 0
+    for path in sorted(_walk(folder)):
+        found = path.lstat()
+        relative = path.relative_to(folder).as_posix()
+        if stat.S_ISLNK(found.st_mode):
+            lines.append(f"l {relative} {path.readlink()}")
+        else:
+            size += found.st_size
+            executable = "x" if found.st_mode & 0o100 else "-"
+            lines.append(f"f{executable} {relative} {digests.of_file(path).hex}")
+    return digests.of_bytes("\n".join(lines).encode()), size
+
+
+def tree_size(path: Path) -> int:
+    """Return the bytes of a file or of all files in a folder."""
+    if not path.is_dir() or path.is_symlink():
+        return path.lstat().st_size
+    return sum(one.lstat().st_size for one in _walk(path))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for base, folders, files in os.walk(folder):
+        links = [name for name in folders if (Path(base) / name).is_symlink()]
+        folders[:] = [name for name in folders if name != "__pycache__" and name not in links]
+        yield from (Path(base) / name for name in [*files, *links])
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder although parts of it are read-only."""
+
+    def allow(function: Callable[[str], object], path: str, _: object) -> None:
+        Path(path).parent.chmod(0o700)
+        Path(path).chmod(0o700)
+        function(path)
+
+    if folder.exists():
+        shutil.rmtree(folder, onerror=allow)
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all. Raises StorageError."""
+    with _disk(target), _beside(target) as temporary:
+        temporary.write_bytes(data)
+        _fsync(temporary)
+        temporary.replace(target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        remove_tree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _glob_escape(text: str) -> str:
+    import glob
+
+    return glob.escape(text)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some filesystems (and Windows, for a read-only handle) cannot; the rename stays atomic.
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EACCES):
+            raise
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _disk(where: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                f"The disk that holds {where} is full.",
+                why="Nothing half-written was left behind.",
+                next_step="Make room (pyodide-offline cache prune), or name another folder.",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StorageError(
+                f"Cannot write {error.filename or where}: {error.strerror}.",
+                next_step="Give yourself write access, or set PYODIDE_OFFLINE_STORE_DIR.",
+            ) from error
+        raise

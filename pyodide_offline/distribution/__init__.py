@@ -1,0 +1,1 @@
+"""Where packages come from: npm's configuration, its registry, and verified files."""

@@ -1,0 +1,1 @@
+"""The way out: certificates that are trusted, and the one door for downloads."""

@@ -1,0 +1,256 @@
+"""The one door for downloads.
+
+- Every request has a connect and an idle timeout and a maximum length; none has a total
+  timeout, because a slow line is not a broken one.
+- Proxies come from the environment (httpx's trust_env), certificates from ``trust``.
+- Repeated, with a pause: failed connections, broken bodies, 429, 502, 503, 504. Other
+  answers of 400 and above are the server's last word (RFC 9110 §15.5).
+- Redirects (RFC 9110 §15.4) are followed here, at most five, never from https to http;
+  Authorization and Cookie stay with the origin (RFC 6454 §4) that they were meant for.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from pyodide_offline import __version__, redact
+from pyodide_offline.digest import Digest, of_bytes
+from pyodide_offline.errors import IntegrityError, NetworkError
+from pyodide_offline.network import failures, trust
+from pyodide_offline.progress import working
+from pyodide_offline.session import Session
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_TIMEOUT = 10.0  # seconds
+IDLE_TIMEOUT = 30.0  # seconds without a byte
+PAUSES = (0.5, 2.0)  # seconds before the second and the third try
+LONGEST_PAUSE = 10.0  # seconds of a Retry-After that are waited for
+REDIRECTS = 5
+_TRANSIENT = {429, 502, 503, 504}
+_REDIRECTING = {301, 302, 303, 307, 308}
+_ORIGIN_ONLY = {"authorization", "cookie"}
+_PAGES = ("text/html", "application/xhtml+xml")
+_T = TypeVar("_T")
+
+
+class HttpStatusError(Exception):
+    """The server's answer was an error. What that means only the caller knows."""
+
+    def __init__(self, url: str, status: int, *, page: bool, pause: float = 0) -> None:
+        super().__init__(f"{failures.host_of(url)} answered {status}")
+        self.url = redact.url(url)
+        self.host = failures.host_of(url)
+        self.status = status
+        self.page = page  # an HTML page: perhaps a proxy's and not the server's
+        self.pause = pause
+
+
+def download(
+    session: Session,
+    url: str,
+    target: Path,
+    *,
+    label: str,
+    digest: Digest | None,
+    max_bytes: int,
+    headers: Mapping[str, str] | None = None,
+    ca_files: Sequence[Path] = (),
+) -> Digest:
+    """Stream a file to ``target`` and return its sha256; nothing is left on failure.
+
+    ``label`` is what people see. Raises OfflineError, NetworkError, IntegrityError (wrong
+    digest, longer than ``max_bytes``), HttpStatusError; OSError of the target passes.
+    """
+    session.require_network(label)
+
+    def save(response: "httpx.Response") -> Digest:
+        _refuse_page(response)
+        plain = of_bytes(b"").hasher()
+        wanted = digest.hasher() if digest else None
+        total = _length(response)
+        with target.open("wb") as file, working(session.progress, label, total) as advance:
+            # Raw: a .tgz that a server labels as Content-Encoding: gzip must stay one.
+            for chunk in _bounded(response.iter_raw(), url, max_bytes, total):
+                file.write(chunk)
+                plain.update(chunk)
+                if wanted:
+                    wanted.update(chunk)
+                advance(len(chunk))
+        if digest and wanted and wanted.digest() != digest.value:
+            actual = Digest(digest.algorithm, wanted.digest())
+            raise IntegrityError(
+                f"{label} from {failures.host_of(url)} is not the file that it must be.",
+                why=f"Expected {digest.sri}, got {actual.sri}.",
+                next_step="A proxy or a mirror may have changed it: ask its owner, or try again.",
+            )
+        return Digest("sha256", plain.digest())
+
+    asked = {"Accept-Encoding": "identity", **(headers or {})}
+    try:
+        return _ask(session, url, asked, ca_files, save, label)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def read(
+    session: Session,
+    url: str,
+    *,
+    max_bytes: int,
+    headers: Mapping[str, str] | None = None,
+    ca_files: Sequence[Path] = (),
+    label: str = "",
+) -> bytes:
+    """Return a small answer whole. Raises as ``download`` does."""
+    label = label or redact.url(url)
+    session.require_network(label)
+
+    def whole(response: "httpx.Response") -> bytes:
+        return b"".join(_bounded(response.iter_bytes(), url, max_bytes, _length(response)))
+
+    return _ask(session, url, headers or {}, ca_files, whole, label)
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port, the port never left out for http and https."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
+def _ask(
+    session: Session,
+    url: str,
+    headers: Mapping[str, str],
+    ca_files: Sequence[Path],
+    use: "Callable[[httpx.Response], _T]",
+    label: str,
+) -> _T:
+    import httpx
+
+    tries = len(PAUSES) + 1
+    with _client(session, url, ca_files) as client:
+        for number in range(1, tries + 1):
+            pause = 0.0
+            try:
+                with _answer(client, url, headers) as response:
+                    return use(response)
+            except HttpStatusError as error:
+                if error.status not in _TRANSIENT or number == tries:
+                    raise
+                reason, pause = f"{error}", error.pause
+            except httpx.InvalidURL as error:
+                raise NetworkError(f"{redact.url(url)} is not a usable address.") from error
+            except httpx.HTTPError as error:
+                explained = failures.explain(error, url, session.environ)
+                if number == tries or not failures.worth_another_try(error):
+                    raise explained from error
+                reason = explained.what.rstrip(".")
+            session.progress.note(f"{label}: {reason}; trying again.")
+            time.sleep(min(max(pause, PAUSES[number - 1]), LONGEST_PAUSE))
+    raise AssertionError("the last try returns or raises")
+
+
+@contextmanager
+def _client(session: Session, url: str, ca_files: Sequence[Path]) -> "Iterator[httpx.Client]":
+    import httpx
+
+    context = trust.context(session.environ, ca_files, note=session.progress.note)
+    timeout = httpx.Timeout(IDLE_TIMEOUT, connect=CONNECT_TIMEOUT)
+    agent = {"User-Agent": f"pyodide-offline/{__version__}"}
+    try:
+        client = httpx.Client(verify=context, timeout=timeout, headers=agent, trust_env=True)
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        named = failures.proxy_for(url, session.environ)
+        raise NetworkError(
+            f"The proxy that the environment names cannot be used: {redact.text(str(error))}",
+            why=f"{named[0]} is {named[1]}." if named else "",
+            next_step="Write it as http://host:port, in HTTPS_PROXY and HTTP_PROXY.",
+        ) from error
+    with client:
+        yield client
+
+
+@contextmanager
+def _answer(
+    client: "httpx.Client", url: str, headers: Mapping[str, str]
+) -> "Iterator[httpx.Response]":
+    """Yield the answer at the end of the redirects, its body not yet read."""
+    for _ in range(REDIRECTS + 1):
+        with client.stream("GET", url, headers=dict(headers)) as response:
+            location = response.headers.get("Location")
+            if response.status_code in _REDIRECTING and location:
+                following = str(response.url.join(location))
+            elif response.status_code >= 300:
+                pause = response.headers.get("Retry-After", "")
+                raise HttpStatusError(
+                    url,
+                    response.status_code,
+                    page=_is_page(response),
+                    pause=float(pause) if pause.isdecimal() else 0,
+                )
+            else:
+                yield response
+                return
+        if (urlsplit(url).scheme, urlsplit(following).scheme) not in {
+            ("https", "https"),
+            ("http", "http"),
+            ("http", "https"),
+        }:
+            raise NetworkError(
+                f"{failures.host_of(url)} redirects to {redact.url(following)}, which is refused.",
+                why="Only https may follow https.",
+            )
+        if origin(url) != origin(following):
+            headers = {k: v for k, v in headers.items() if k.lower() not in _ORIGIN_ONLY}
+        url = following
+    raise NetworkError(
+        f"{failures.host_of(url)} redirects more than {REDIRECTS} times.",
+        why=f"The last address was {redact.url(url)}.",
+    )
+
+
+def _bounded(
+    chunks: Iterator[bytes], url: str, max_bytes: int, announced: int | None
+) -> Iterator[bytes]:
+    seen = announced or 0
+    if seen <= max_bytes:
+        seen = 0
+        for chunk in chunks:
+            seen += len(chunk)
+            if seen > max_bytes:
+                break
+            yield chunk
+        else:
+            return
+    raise IntegrityError(
+        f"{redact.url(url)} is longer than the {max_bytes} bytes that are allowed.",
+        why="The answer cannot be what was asked for.",
+    )
+
+
+def _length(response: "httpx.Response") -> int | None:
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() else None
+
+
+def _is_page(response: "httpx.Response") -> bool:
+    kind: str = response.headers.get("Content-Type", "")
+    return kind.partition(";")[0].strip().lower() in _PAGES
+
+
+def _refuse_page(response: "httpx.Response") -> None:
+    if _is_page(response):
+        host = failures.host_of(str(response.url))
+        raise NetworkError(
+            f"A web page came from {host} instead of the file.",
+            why="A proxy's block or login page, or a mirror that does not have the file.",
+            next_step="Open the address in a browser, or ask who runs the proxy: "
+            + redact.url(str(response.url)),
+        )

@@ -62,10 +62,14 @@ class Fault:
 
 
 class Store:
-    """The folder, and the only code that writes into it."""
+    """The folder, and the only code that writes into it.
+
+    ``made`` lists what this process has added, in order.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.made: list[Entry] = []
         self._base = root / LAYOUT
 
     # -- reading, without a lock ---------------------------------------------------
@@ -168,6 +172,12 @@ class Store:
                 shutil.rmtree(target)
             temporary.replace(target)
         return True
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        """Keep every other process out of a block of this name, for work of several fills."""
+        with _disk(self.root), self._prepared(), self._lock(f"work-{quote(name, safe='')}"):
+            yield
 
     def remove(self, entry: Entry) -> None:
         """Drop a name, and its content if no other name points to it."""
@@ -276,6 +286,7 @@ class Store:
         }
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         self._publish_bytes(text.encode(), self._ref_path(entry.kind, entry.name))
+        self.made.append(entry)
         return entry
 
     def _publish_bytes(self, data: bytes, target: Path) -> None:

@@ -1,0 +1,1 @@
+"""What workerd, miniflare and pywrangler are, and how workerd gets its Pyodide bundle."""

@@ -1,0 +1,26 @@
+# The message that workerd reads as a Pyodide bundle: field numbers and types as the
+# released binaries have them (struct id 0xc8cbb234694939d5 in workerd).
+@0xc8cbb234694939d5;
+
+struct Bundle {
+  modules @0 :List(Module);
+}
+
+struct Module {
+  name @0 :Text;
+  union {
+    src @1 :Data;
+    wasm @4 :Data;
+    data @5 :Data;
+    json @6 :Text;
+  }
+  tsDeclaration @3 :Text;
+  type @2 :ModuleType;
+  compileCache @7 :Data;
+}
+
+enum ModuleType {
+  bundle @0;
+  builtin @1;
+  internal @2;
+}

@@ -1,0 +1,224 @@
+"""Asking a workerd binary which bundle a worker needs, which digest it must have, and which
+Pyodide version it takes in the bundle for development.
+
+Nothing of this is in a table: each new workerd answers for itself. Answers are kept under
+the binary's own digest.
+"""
+
+import json
+import re
+import subprocess
+import tempfile
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyodide_offline import digest as digests
+from pyodide_offline import process
+from pyodide_offline.digest import Digest
+from pyodide_offline.errors import WorkerdError
+from pyodide_offline.store import Store
+
+DEVELOPMENT_FLAG = "python_workers_development"
+DEVELOPMENT_ID = "dev"
+_URL = re.compile(
+    r"Loading Pyodide bundle from internet; url = (\S+/pyodide_([^/\s]+)\.capnp\.bin)"
+)
+# The hash is followed by ';' in the text, so "all but blanks" would take too much.
+_EXPECTED = re.compile(r"expectedIntegrity = (sha256-[A-Za-z0-9+/=]+)")
+_MISMATCH = re.compile(r"Pyodide version mismatch, expected '([^']+)'")
+# What the C++ releases without a hash say of a bundle that is no message.
+_NO_HASH = "Message ends prematurely"
+_STARTED = "pyodide-offline: Python started"
+
+
+@dataclass(frozen=True)
+class Want:
+    """The official bundle of a worker: its id, its URL, and its digest where one is carried."""
+
+    bundle_id: str
+    url: str
+    digest: Digest | None
+
+    @property
+    def file_name(self) -> str:
+        """The name under which workerd looks for it in its cache folder."""
+        return bundle_file_name(self.bundle_id)
+
+    @property
+    def pyodide(self) -> str:
+        """The Pyodide version that the id begins with, such as ``314.0.6``."""
+        return self.bundle_id.split("_", 1)[0]
+
+
+def bundle_file_name(bundle_id: str) -> str:
+    """Return workerd's own name for a bundle in its cache folder."""
+    return f"pyodide_{bundle_id}.capnp.bin"
+
+
+def want(store: Store, binary: Path, date: str, flags: Sequence[str]) -> Want:
+    """Return the bundle that this binary asks for, for a worker of this date and flags.
+
+    Asked with two short runs the first time, then remembered. Raises WorkerdError.
+    """
+    question = digests.of_bytes(json.dumps([date, sorted(flags)]).encode()).short
+    key = f"{identify(store, binary).hex}-{question}"
+    known = store.memo("want", key)
+    if isinstance(known, dict):
+        digest = known["digest"]
+        return Want(known["id"], known["url"], digests.parse(digest) if digest else None)
+    answer = _ask(binary, date, flags)
+    digest = str(answer.digest) if answer.digest else None
+    store.remember("want", key, {"id": answer.bundle_id, "url": answer.url, "digest": digest})
+    return answer
+
+
+def development_version(
+    store: Store, binary: Path, bundle: Path, version: str, date: str, flags: Sequence[str]
+) -> str:
+    """Return the public Pyodide version that this binary takes as ``dev``.
+
+    ``bundle`` is one made with its own ``version``; the binary starts it once and either
+    Python runs or the error names the version expected. Raises WorkerdError, with what
+    workerd said, if it does neither.
+    """
+    key = identify(store, binary).hex
+    known = store.memo("development-version", key)
+    if isinstance(known, str):
+        return known
+    answer = start(binary, bundle, date, flags)
+    expected = version if answer is None else answer
+    store.remember("development-version", key, expected)
+    return expected
+
+
+def start(binary: Path, bundle: Path, date: str, flags: Sequence[str]) -> str | None:
+    """Start Python once from an assembled bundle; None if it ran.
+
+    Otherwise the Pyodide version that the binary expected instead. Raises WorkerdError.
+    """
+    source = f"print({_STARTED!r})"
+    flags = (*flags, DEVELOPMENT_FLAG)
+    said = []
+    with _folder(source, date, flags) as folder:
+        cache = folder / "cache"
+        (cache / bundle_file_name(DEVELOPMENT_ID)).symlink_to(bundle.absolute())
+        with closing(_run(binary, folder, seconds=120)) as lines:
+            for line in lines:
+                if _STARTED in line:
+                    return None
+                if mismatch := _MISMATCH.search(line):
+                    return mismatch[1]
+                said.append(line)
+    raise WorkerdError(
+        "workerd does not start Python from the assembled bundle.",
+        why=process.tail("\n".join(said), 2),
+        next_step="This workerd may need the official bundle: --bundle official",
+    )
+
+
+def identify(store: Store, binary: Path) -> Digest:
+    """Return the sha256 of a binary, read again only when the file changed."""
+    try:
+        found = binary.stat()
+    except OSError as error:
+        raise WorkerdError(
+            f"There is no workerd at {binary}: {error.strerror}.",
+            next_step="Install wrangler in the project (npm install wrangler), or name one.",
+        ) from error
+    state = [found.st_size, found.st_mtime_ns, found.st_ino]
+    key = digests.of_bytes(str(binary.absolute()).encode()).short
+    known = store.memo("file-digest", key)
+    if isinstance(known, dict) and known.get("state") == state:
+        return digests.parse(known["digest"])
+    digest = digests.of_file(binary)
+    store.remember("file-digest", key, {"state": state, "digest": str(digest)})
+    return digest
+
+
+def _ask(binary: Path, date: str, flags: Sequence[str]) -> Want:
+    with _folder("pass", date, flags) as folder:
+        said, found = [], None
+        with closing(_run(binary, folder, "--verbose", seconds=30)) as lines:
+            for line in lines:
+                said.append(line)
+                if found := _URL.search(line):
+                    # Ended here, before it has downloaded anything.
+                    break
+        if found is None:
+            raise WorkerdError(
+                f"{binary.name} did not say which Pyodide bundle it needs.",
+                why=process.tail("\n".join(said), 2) or "It printed nothing.",
+                next_step=f"Try it by hand: {binary} --version",
+            )
+        url, bundle_id = found[1], found[2]
+        # A file that cannot be right makes the binary name the digest that would be.
+        (folder / "cache" / bundle_file_name(bundle_id)).write_bytes(b"?")
+        said = list(_run(binary, folder, seconds=30))
+    text = "\n".join(said)
+    if expected := _EXPECTED.search(text):
+        return Want(bundle_id, url, digests.parse(expected[1]))
+    if _NO_HASH in text:
+        return Want(bundle_id, url, None)
+    raise WorkerdError(
+        f"{binary.name} did not say which digest bundle {bundle_id} must have.",
+        why=process.tail(text, 2),
+    )
+
+
+@contextmanager
+def _folder(source: str, date: str, flags: Sequence[str]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="pyodide-offline-") as name:
+        folder = Path(name)
+        (folder / "cache").mkdir()
+        (folder / "worker.capnp").write_text(_config(source, date, flags), encoding="utf-8")
+        yield folder
+
+
+def _config(source: str, date: str, flags: Sequence[str]) -> str:
+    # JSON's escapes are valid in Cap'n Proto's text literals.
+    listed = ", ".join(json.dumps(flag) for flag in flags)
+    return (
+        'using Workerd = import "/workerd/workerd.capnp";\n'
+        'const config :Workerd.Config = (services = [(name = "probe", worker = (\n'
+        f'  modules = [(name = "probe.py", pythonModule = {json.dumps(source)})],\n'
+        f"  compatibilityDate = {json.dumps(date)}, compatibilityFlags = [{listed}]))],\n"
+        '  sockets = [(name = "http", address = "127.0.0.1:0", service = "probe")]);\n'
+    )
+
+
+def _run(binary: Path, folder: Path, *more: str, seconds: float) -> Generator[str, None, None]:
+    """Yield the lines that workerd prints; it is ended when the caller has heard enough."""
+    command = [
+        str(binary),
+        "serve",
+        "--experimental",
+        *more,
+        f"--pyodide-bundle-disk-cache-dir={folder / 'cache'}",
+        str(folder / "worker.capnp"),
+    ]
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except OSError as error:
+        raise WorkerdError(
+            f"workerd cannot be started: {binary}: {error.strerror}.",
+            next_step="Check that it is the binary for this machine and may be executed.",
+        ) from error
+    clock = threading.Timer(seconds, child.kill)
+    clock.start()
+    with child:
+        try:
+            for line in child.stdout or ():
+                yield line.rstrip("\n")
+        finally:
+            clock.cancel()
+            child.kill()

@@ -1,0 +1,152 @@
+"""What miniflare starts in place of workerd (MINIFLARE_WORKERD_PATH).
+
+It reads the configuration from standard input, has the Python workers' part of it
+answered by the waiting ``run`` over a local socket (or answers it itself), and becomes
+workerd: same process, so its signals and exit status are workerd's own.
+
+Standard library only, and little of it: this is on the way of every start. A
+configuration without Python passes at once. Whatever goes wrong here is said on standard
+error, and workerd is started untouched.
+"""
+
+import os
+import sys
+
+TYPE_CHECKING = False  # importing typing for it would cost each start some milliseconds
+if TYPE_CHECKING:
+    import socket
+
+WORKERD = "PYODIDE_OFFLINE_WORKERD"
+SOCKET = "PYODIDE_OFFLINE_SOCKET"
+FOLDER = "PYODIDE_OFFLINE_SHIM_CACHE"
+# Every Python worker carries this flag, and compatibility flags stand in the message as text.
+MARK = b"python_workers"
+FLAG = "--pyodide-bundle-disk-cache-dir="
+# Bytes of the big-endian length in front of each frame.
+HEAD = 8
+# Seconds. A first start may assemble a bundle meanwhile; a silent peer must not hold one up.
+PATIENCE = 300
+
+
+def main() -> None:
+    """Become workerd. Exit status 127 if no workerd is named."""
+    binary = os.environ.get(WORKERD)
+    if not binary:
+        _say(f"{WORKERD} names no workerd; start it with: pyodide-offline run -- COMMAND")
+        raise SystemExit(127)
+    arguments = sys.argv[1:]
+    if arguments[:1] != ["serve"] or "--binary" not in arguments or arguments[-1] != "-":
+        _become(binary, arguments, None)
+    message = sys.stdin.buffer.read()
+    if MARK not in message:
+        folder = os.environ.get(FOLDER)
+        _become(binary, _with_folder(arguments, folder), message)
+    folder, message = _answered(binary, message)
+    _become(binary, _with_folder(arguments, folder), message)
+
+
+def _answered(binary: str, message: bytes) -> "tuple[str | None, bytes]":
+    try:
+        return _answer(binary, message)
+    except Exception as error:
+        # No failure of ours, whatever it is, may stop a start that would work without us.
+        _say(f"{error} ({type(error).__name__}); workerd is started as it is")
+        return None, message
+
+
+def _answer(binary: str, message: bytes) -> "tuple[str | None, bytes]":
+    path = os.environ.get(SOCKET)
+    if path:
+        try:
+            return _ask(path, message)
+        except OSError as error:
+            _say(f"the waiting run cannot be asked ({error})")
+    # The interpreter was started without site-packages, which only this slow way needs.
+    import site
+
+    site.main()
+    from pyodide_offline.workers import answer
+
+    found = answer.alone(binary, message, os.environ)
+    return found.folder, found.message
+
+
+def _ask(path: str, message: bytes) -> "tuple[str | None, bytes]":
+    import json
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(PATIENCE)
+        peer.connect(path)
+        send(peer, message)
+        head = json.loads(receive(peer))
+        if head.get("error"):
+            raise RuntimeError(head["error"])
+        return head["folder"], receive(peer)
+
+
+def send(peer: "socket.socket", data: bytes) -> None:
+    """Send one frame: length in eight bytes, then the bytes."""
+    peer.sendall(len(data).to_bytes(HEAD, "big"))
+    peer.sendall(data)
+
+
+def receive(peer: "socket.socket") -> bytes:
+    """Read one frame. Raises ConnectionError if the peer goes away in between."""
+    return _exactly(peer, int.from_bytes(_exactly(peer, HEAD), "big"))
+
+
+def _exactly(peer: "socket.socket", length: int) -> bytes:
+    data = bytearray(length)
+    view, done = memoryview(data), 0
+    while done < length:
+        count = peer.recv_into(view[done:])
+        if not count:
+            raise ConnectionError("it closed the connection")
+        done += count
+    return bytes(data)
+
+
+def _with_folder(arguments: "list[str]", folder: "str | None") -> "list[str]":
+    if not folder or any(argument.startswith(FLAG) for argument in arguments):
+        return arguments
+    return [arguments[0], FLAG + folder, *arguments[1:]]
+
+
+def _become(binary: str, arguments: "list[str]", message: "bytes | None") -> None:
+    if sys.platform == "win32":
+        import subprocess
+
+        done = subprocess.run([binary, *arguments], input=message, check=False)
+        raise SystemExit(done.returncode)
+    if message is not None:
+        handle = _memory_file()
+        view = memoryview(message)
+        while view:
+            view = view[os.write(handle, view) :]
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.dup2(handle, 0)
+    try:
+        os.execv(binary, [binary, *arguments])  # noqa: S606 - replacing this process is the point
+    except OSError as error:
+        _say(f"workerd cannot be started: {binary}: {error.strerror}")
+        raise SystemExit(126) from None
+
+
+def _memory_file() -> int:
+    if sys.platform == "linux":
+        return os.memfd_create("workerd-config")
+    import tempfile
+
+    handle, name = tempfile.mkstemp()
+    os.unlink(name)  # noqa: PTH108 - pathlib costs some ms here
+    return handle
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"pyodide-offline: {text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    main()

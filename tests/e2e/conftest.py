@@ -1,0 +1,48 @@
+"""One machine for the whole run: what the first test downloads, the others find."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.peers import netns
+
+PROGRAM = str(Path(sys.executable).parent / "pyodide-offline")
+# What would let a test see this user's own things, or a setting of this product.
+_OWN = ("PYODIDE_OFFLINE_", "MINIFLARE_", "WRANGLER_", "CLOUDFLARE_", "UV_", "XDG_")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A user with an empty HOME at first, and a cache folder that no one else uses."""
+
+    home: Path
+    cache_dir: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The user's environment."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(_OWN)}
+        return {
+            **kept,
+            "HOME": str(self.home),
+            "PYODIDE_OFFLINE_CACHE_DIR": str(self.cache_dir),
+            "NO_COLOR": "1",
+        }
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    home = tmp_path_factory.mktemp("a home")
+    return Machine(home, home.parent / "pyodide-cache")
+
+
+@pytest.fixture(scope="session")
+def counting_network() -> None:
+    """Skip where the network that counts cannot be made; in CI that is a failure."""
+    if (reason := netns.why_not()) is not None:
+        if os.environ.get("CI"):
+            pytest.fail(f"no network namespaces: {reason}")
+        pytest.skip(f"no network namespaces: {reason}")

@@ -386,10 +386,11 @@ def remove_tree(folder: Path) -> None:
         shutil.rmtree(folder, onerror=allow)
 
 
-def write_whole(target: Path, data: bytes) -> None:
+def write_whole(target: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file so that it is there whole or not at all. Raises StorageError."""
     with _disk(target), _beside(target) as temporary:
         temporary.write_bytes(data)
+        temporary.chmod(mode)
         _fsync(temporary)
         temporary.replace(target)
 

@@ -12,17 +12,24 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyodide_offline.errors import PyodideOfflineError
 from pyodide_offline.workers import shim
-from pyodide_offline.workers.answer import Answer
 
-Answering = Callable[[bytes], Answer]
+if TYPE_CHECKING:
+    from pyodide_offline.workers.answer import Answer
+
+Answering = Callable[[bytes], "Answer"]
 
 
 @contextmanager
-def serving(answering: Answering, report: Callable[[str], None]) -> Iterator[str | None]:
+def serving(
+    answering: Answering, report: Callable[[str], None], prepare: Callable[[], None]
+) -> Iterator[str | None]:
     """Answer shims until the block ends; yields the socket's path for their environment.
+
+    ``prepare`` is called meanwhile, before the first shim is likely to ask.
 
     None where there are no local sockets (Windows): the shim answers itself there.
     ``report`` is told of errors that are not the user's.
@@ -37,7 +44,7 @@ def serving(answering: Answering, report: Callable[[str], None]) -> Iterator[str
             listener.bind(path)
             listener.listen()
             thread = threading.Thread(
-                target=_accept, args=(listener, answering, report), daemon=True
+                target=_accept, args=(listener, answering, report, prepare), daemon=True
             )
             thread.start()
             try:
@@ -48,7 +55,15 @@ def serving(answering: Answering, report: Callable[[str], None]) -> Iterator[str
                 thread.join(timeout=1)
 
 
-def _accept(listener: socket.socket, answering: Answering, report: Callable[[str], None]) -> None:
+def _accept(
+    listener: socket.socket,
+    answering: Answering,
+    report: Callable[[str], None],
+    prepare: Callable[[], None],
+) -> None:
+    # What cannot be prepared fails again, and is reported, when a shim asks for it.
+    with suppress(PyodideOfflineError):
+        prepare()
     while True:
         try:
             peer, _ = listener.accept()

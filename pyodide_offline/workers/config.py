@@ -60,6 +60,14 @@ def python_workers(message: bytes, schema: Path) -> list[PythonWorker]:
     return [worker for worker in found if worker]
 
 
+def load(schema: Path) -> None:
+    """Read the schema ahead of its first use. Raises WorkerdError."""
+    try:
+        _schema(schema)
+    except (capnp.KjException, OSError) as error:
+        raise WorkerdError(f"The schema {schema} cannot be read.", why=f"{error}.") from None
+
+
 def _python_worker(service: Any) -> PythonWorker | None:  # noqa: ANN401 - pycapnp's readers
     if service.which() != "worker" or service.worker.which() != "modules":
         return None

@@ -6,6 +6,7 @@ the binary's own digest.
 """
 
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -121,13 +122,7 @@ def start(binary: Path, bundle: Path, date: str, flags: Sequence[str]) -> str | 
 
 def identify(store: Store, binary: Path) -> Digest:
     """Return the sha256 of a binary, read again only when the file changed."""
-    try:
-        found = binary.stat()
-    except OSError as error:
-        raise WorkerdError(
-            f"There is no workerd at {binary}: {error.strerror}.",
-            next_step="Install wrangler in the project (npm install wrangler), or name one.",
-        ) from error
+    found = check(binary)
     state = [found.st_size, found.st_mtime_ns, found.st_ino]
     key = digests.of_bytes(str(binary.absolute()).encode()).short
     known = store.memo("file-digest", key)
@@ -136,6 +131,17 @@ def identify(store: Store, binary: Path) -> Digest:
     digest = digests.of_file(binary)
     store.remember("file-digest", key, {"state": state, "digest": str(digest)})
     return digest
+
+
+def check(binary: Path) -> os.stat_result:
+    """Return the binary's file state. Raises WorkerdError if there is none."""
+    try:
+        return binary.stat()
+    except OSError as error:
+        raise WorkerdError(
+            f"There is no workerd at {binary}: {error.strerror}.",
+            next_step="Install wrangler in the project (npm install wrangler), or name one.",
+        ) from error
 
 
 def _ask(binary: Path, date: str, flags: Sequence[str]) -> Want:

@@ -68,6 +68,11 @@ class Supplied:
         """The Python version: whole for an assembled bundle, else its series."""
         return str(self.entry.provenance.get("python") or python_series(self.want.pyodide))
 
+    @property
+    def python_series(self) -> str:
+        """The Python version as far as ``3.14``."""
+        return ".".join(self.python.split(".")[:2])
+
     def sentence(self) -> str:
         """Say in one line what runs."""
         origin = "assembled from npm" if self.assembled else "official bundle"

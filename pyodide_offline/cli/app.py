@@ -1,0 +1,58 @@
+"""The command group. It prints its help from its own table, so that ``--help`` loads no command."""
+
+import importlib
+
+import click
+
+from pyodide_offline import __version__
+from pyodide_offline.cli.boundary import colour
+
+# Name → (module and object, the line in the help). A test compares table and commands.
+COMMANDS = {
+    "run": ("run:run", "Run a command with all that it needs: pywrangler dev, wrangler dev, …"),
+    "prefetch": ("prefetch:prefetch", "Fill the store with all that a worker needs."),
+    "cache": ("cache:cache", "List, verify and prune what is stored."),
+    "toolchain": ("toolchain:toolchain", "Show or install Node, wrangler, uv and pywrangler."),
+    "completion": ("completion:completion", "Print the completion script of a shell."),
+}
+_EPILOG = """\b
+Examples:
+  pyodide-offline run -- pywrangler dev
+  pyodide-offline prefetch
+  pyodide-offline run --offline -- npx wrangler dev --port 8788
+  pyodide-offline cache list -v
+"""
+
+
+class LazyGroup(click.Group):
+    """Loads the module of a command only when that command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002, D102
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002, D102
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(f"pyodide_offline.cli.{module}"), name)
+        assert isinstance(command, click.Command)  # noqa: S101
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002, D102
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", prog_name="pyodide-offline")
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """Run Cloudflare Python Workers and Pyodide where the network is against it."""
+    from pyodide_offline.cli.settings import defaults
+
+    ctx.color = colour()
+    ctx.default_map = defaults(COMMANDS)

@@ -1,0 +1,120 @@
+"""Options that several commands share, and the session made of them."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pyodide_offline import paths
+from pyodide_offline.progress import Progress, Silent
+from pyodide_offline.session import Session
+from pyodide_offline.store import Store
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def storage(function: F) -> F:
+    """Add --store-dir and --cache-dir."""
+    for option in (
+        click.option(
+            "--cache-dir",
+            type=click.Path(path_type=Path),
+            envvar=paths.CACHE_VARIABLE,
+            metavar="DIR",
+            help="Folder that workerd reads bundles from.  [default: /tmp/pyodide-cache]",
+        ),
+        click.option(
+            "--store-dir",
+            type=click.Path(path_type=Path),
+            envvar=paths.STORE_VARIABLE,
+            metavar="DIR",
+            help="The durable store.  [default: in your cache folder]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def loudness(function: F) -> F:
+    """Add -q and -v."""
+    for option in (
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            envvar="PYODIDE_OFFLINE_QUIET",
+            help="Say nothing but errors.",
+        ),
+        click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    ):
+        function = option(function)
+    return function
+
+
+def supplying(function: F) -> F:
+    """Add --offline, --bundle and --wrangler."""
+    for option in (
+        click.option(
+            "--wrangler",
+            envvar="PYODIDE_OFFLINE_WRANGLER",
+            metavar="VERSION",
+            help="Version of wrangler to bring where the project has none.",
+        ),
+        click.option(
+            "--bundle",
+            type=click.Choice(["auto", "official", "npm"]),
+            default="auto",
+            show_default=True,
+            envvar="PYODIDE_OFFLINE_BUNDLE",
+            help="Where Pyodide may come from.",
+        ),
+        click.option(
+            "--offline",
+            is_flag=True,
+            envvar="PYODIDE_OFFLINE_OFFLINE",
+            help="Make no request: use what is in the store.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def as_json(function: F) -> F:
+    """Add --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")(function)
+
+
+def session(
+    *,
+    cache_dir: Path | None,
+    store_dir: Path | None,
+    project: Path | None = None,
+    offline: bool = False,
+    quiet: bool = False,
+    plain: bool = False,
+) -> Session:
+    """Make the session of one command."""
+    environ = dict(os.environ)
+    return Session(
+        store=Store(store_dir.expanduser().absolute() if store_dir else paths.store_dir(environ)),
+        environ=environ,
+        project=(project or Path.cwd()).absolute(),
+        cache_dir=(
+            cache_dir.expanduser().absolute() if cache_dir else paths.bundle_cache_dir(environ)
+        ),
+        offline=offline,
+        progress=_progress(quiet=quiet, plain=plain),
+    )
+
+
+def _progress(*, quiet: bool, plain: bool) -> Progress:
+    if quiet:
+        return Silent()
+    from pyodide_offline.cli.bars import Bars, Lines
+
+    # stderr: what a command answers on stdout stays clean.
+    terminal = sys.stderr.isatty() and not plain and not os.environ.get("CI")
+    return Bars() if terminal else Lines()

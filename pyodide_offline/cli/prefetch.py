@@ -1,0 +1,97 @@
+"""`pyodide-offline prefetch`: fill the store."""
+
+from pathlib import Path
+
+import click
+
+from pyodide_offline.cli import options, render
+from pyodide_offline.cli.bars import megabytes
+
+_EPILOG = """\b
+Examples:
+  pyodide-offline prefetch                  # what the project here needs
+  pyodide-offline prefetch path/to/project
+  pyodide-offline prefetch --workerd ./workerd --date 2025-11-02
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument(
+    "project", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.option(
+    "--workerd",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Only the bundle of this workerd binary; needs no project.",
+)
+@click.option("--date", metavar="DATE", help="With --workerd: the worker's compatibility date.")
+@click.option("--flag", "flags", multiple=True, help="With --workerd: a compatibility flag.")
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The wrangler configuration, if it has another name.",
+)
+@click.option("-e", "--env", "environment", help="The environment in it.")
+@options.supplying
+@options.storage
+@options.as_json
+@options.loudness
+def prefetch(
+    project: Path | None,
+    workerd: Path | None,
+    date: str | None,
+    flags: tuple[str, ...],
+    config: Path | None,
+    environment: str | None,
+    offline: bool,
+    bundle: str,
+    wrangler: str | None,
+    cache_dir: Path | None,
+    store_dir: Path | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,  # noqa: ARG001
+) -> None:
+    """Fetch all that a worker needs, once: afterwards `run --offline` works.
+
+    A second call makes no request.
+    """
+    from pyodide_offline.features import prefetch as feature
+
+    if (date or flags) and not workerd:
+        raise click.UsageError("--date and --flag go with --workerd.")
+    session = options.session(
+        cache_dir=cache_dir,
+        store_dir=store_dir,
+        project=project,
+        offline=offline,
+        quiet=quiet,
+        plain=as_json,
+    )
+    if workerd:
+        report = feature.for_binary(session, workerd, date=date, flags=flags, policy=bundle)
+    else:
+        report = feature.for_project(
+            session, config=config, environment=environment, policy=bundle, wrangler=wrangler
+        )
+    if as_json:
+        items = [vars(item) for item in report.items]
+        render.as_json({"items": items, "cache_dir": report.folder, "fetched": report.fetched})
+    elif not quiet:
+        render.table(
+            ["WHAT", "VERSION", "FROM", "SIZE", ""],
+            [
+                [
+                    item.what,
+                    item.version,
+                    item.origin,
+                    megabytes(item.size) if item.size is not None else "-",
+                    "fetched now" if item.fetched else "was there",
+                ]
+                for item in report.items
+            ],
+            right=[3],
+        )
+        click.echo(f"workerd reads its bundle from {report.folder}")

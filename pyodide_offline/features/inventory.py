@@ -1,0 +1,106 @@
+"""What is in the store and in the folder that workerd reads: list, verify, prune."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyodide_offline import digest as digests
+from pyodide_offline.session import Session
+from pyodide_offline.store import Entry, tree_size
+from pyodide_offline.workers import supply
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """Something whose bytes are not what they must be; ``mended`` if it was removed."""
+
+    what: str
+    path: Path
+    reason: str
+    mended: bool
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What ``prune`` removed, with the bytes that it freed."""
+
+    entries: tuple[Entry, ...]
+    freed: int
+
+
+def listed(session: Session) -> list[Entry]:
+    """Return everything in the store, by kind and name."""
+    return session.store.entries()
+
+
+def verify(session: Session, *, repair: bool = False) -> list[Faulty]:
+    """Read all content again; with ``repair`` remove what is damaged.
+
+    What was removed is brought again by the next start that needs it.
+    """
+    faults = []
+    entries = session.store.entries()
+    for entry in entries:
+        if not entry.path.exists():
+            reason = "its content is missing"
+        elif not session.store.intact(entry):
+            reason = f"its content no longer has the digest {entry.digest}"
+        else:
+            continue
+        if repair:
+            session.store.remove(entry)
+        faults.append(Faulty(f"{entry.kind} {entry.name}", entry.path, reason, repair))
+    bundles = {entry.digest for entry in entries if entry.kind == supply.KIND}
+    for path in _in_cache_folder(session):
+        # A bundle brought by hand, of a workerd not asked here, cannot be judged: left alone.
+        known = digests.of_file(path)
+        if known in bundles or not _is_ours(path, session.cache_dir):
+            continue
+        if repair:
+            path.unlink()
+        faults.append(Faulty(path.name, path, "it is not the bundle it stands for", repair))
+    return faults
+
+
+def prune(session: Session, *, everything: bool = False, older_than_days: int = 30) -> Pruned:
+    """Remove leftovers, and entries not used for some days (or all of them)."""
+    limit = time.time() - older_than_days * 86400
+    removed = []
+    freed = 0
+    for entry in session.store.entries():
+        if everything or _last_used(entry) < limit:
+            freed += entry.size
+            session.store.remove(entry)
+            removed.append(entry)
+    for path in _in_cache_folder(session):
+        if everything or path.stat().st_mtime < limit:
+            freed += path.stat().st_size
+            path.unlink()
+    return Pruned(tuple(removed), freed + session.store.sweep())
+
+
+def size(entries: Iterable[Entry]) -> int:
+    """Return the bytes that entries take, each content counted once."""
+    return sum({entry.path: entry.size for entry in entries}.values())
+
+
+def folder_size(path: Path) -> int:
+    """Return the bytes of a folder, 0 if it is not there."""
+    return tree_size(path) if path.exists() else 0
+
+
+def _in_cache_folder(session: Session) -> list[Path]:
+    return sorted(session.cache_dir.glob("**/pyodide_*.capnp.bin"))
+
+
+def _is_ours(path: Path, folder: Path) -> bool:
+    return path.parent != folder and path.parent.name.startswith("dev-")
+
+
+def _last_used(entry: Entry) -> float:
+    try:
+        found = entry.path.stat()
+    except OSError:
+        return 0.0
+    return max(found.st_atime, found.st_mtime)

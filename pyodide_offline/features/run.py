@@ -1,0 +1,207 @@
+"""One command with all of it: toolchain, bundle, packages, shim, and nothing left behind."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyodide_offline import process
+from pyodide_offline.session import Session
+from pyodide_offline.store import write_whole
+from pyodide_offline.workers import broker, project, shim, supply
+from pyodide_offline.workers.supply import Supplied
+from pyodide_offline.workers.toolchain import sync, tools
+from pyodide_offline.workers.toolchain.tools import Toolchain
+
+if TYPE_CHECKING:
+    from pyodide_offline.workers.answer import Answer
+
+# wrangler's own calls home: without a way out each is a wait or a warning, and none is needed
+# to run a worker. A value that the user has set wins.
+_QUIET = {
+    "CLOUDFLARE_CF_FETCH_ENABLED": "false",
+    "WRANGLER_SEND_METRICS": "false",
+    "WRANGLER_SEND_ERROR_REPORTS": "false",
+    "WRANGLER_HIDE_BANNER": "true",
+    "WRANGLER_NO_SKILLS_UPDATE_PROMPTS": "true",
+}
+_RUNNERS = {"npm", "pnpm", "yarn", "bun"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command needs, known before it starts."""
+
+    worker: project.Worker | None
+    pywrangler: bool
+
+
+def plan(session: Session, command: Sequence[str], config: Path | None = None) -> Plan:
+    """Read the project and the command. Raises ProjectError for a broken configuration."""
+    named = config or _named_config(command, session.project)
+    path = named or project.find_config(session.project)
+    worker = None
+    if path or _names(command, "wrangler") or _names(command, "pywrangler"):
+        worker = project.read(session.project, path, _option(command, "--env", "-e"))
+    if worker is None or not worker.is_python:
+        return Plan(worker, _names(command, "pywrangler"))
+    synced = (worker.config.parent / "pyproject.toml").is_file()
+    return Plan(worker, synced and not _plain_wrangler(command, session.project))
+
+
+def run(
+    session: Session,
+    command: Sequence[str],
+    say: Callable[[str], None],
+    *,
+    config: Path | None = None,
+    policy: str = supply.AUTO,
+    wrangler: str | None = None,
+) -> int:
+    """Run the command and return its exit status. ``say`` is told which Python runs."""
+    needs = plan(session, command, config)
+    found = tools.find(session, pywrangler=needs.pywrangler, version=wrangler) or tools.provide(
+        session, pywrangler=needs.pywrangler, version=wrangler
+    )
+    binary = _binary(session.environ, found)
+    supplier = _Supplier(session, binary, policy, found.node.npm, say)
+    if needs.worker and needs.worker.is_python:
+        supplied = supplier(needs.worker.date, needs.worker.flags)
+        if needs.pywrangler:
+            sync.prepare(session, found, supplied.python_series)
+
+    schema = found.wrangler.schema
+
+    def answering(message: bytes) -> "Answer":
+        from pyodide_offline.workers import answer
+
+        return answer.answer(session, schema, message, supplier)
+
+    def prepare() -> None:
+        if needs.worker and needs.worker.is_python:
+            from pyodide_offline.workers import config
+
+            config.load(schema)
+
+    with broker.serving(answering, session.progress.note, prepare) as socket:
+        environ = _environment(session, found, binary, socket)
+        return process.supervise(
+            [_resolve(command[0], environ), *command[1:]], env=environ, cwd=session.project
+        )
+
+
+@dataclass(frozen=True)
+class _Supplier:
+    session: Session
+    binary: Path
+    policy: str
+    npm: Sequence[str]
+    say: Callable[[str], None]
+
+    def __call__(self, date: str, flags: Sequence[str], *, renew: bool = False) -> Supplied:
+        supplied = supply.supply(
+            self.session,
+            self.binary,
+            date,
+            flags,
+            policy=self.policy,
+            npm=lambda: self.npm,
+            renew=renew,
+        )
+        self.say(supplied.sentence())
+        return supplied
+
+
+def launcher(session: Session) -> Path:
+    """Return the program that miniflare is told to start, made if it is not there.
+
+    A shell line, because a shebang can hold neither spaces nor long paths.
+    """
+    source = Path(shim.__file__)
+    if sys.platform == "win32":
+        return Path(sys.executable).with_name("pyodide-offline-workerd.exe")
+    text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(source))} "$@"\n'
+    path = session.store.root / "v1" / "bin" / _name(text) / "pyodide-offline-workerd"
+    with suppress(OSError):
+        if path.read_text() == text:
+            return path
+    write_whole(path, text.encode(), mode=0o755)
+    return path
+
+
+def _name(text: str) -> str:
+    from pyodide_offline import digest
+
+    return digest.of_bytes(text.encode()).short
+
+
+def _environment(
+    session: Session, found: Toolchain, binary: Path, socket: str | None
+) -> dict[str, str]:
+    environ = found.environment(session.environ)
+    for name, value in _QUIET.items():
+        environ.setdefault(name, value)
+    environ.setdefault("NODE_COMPILE_CACHE", str(session.store.root / "v1" / "node-compile-cache"))
+    environ["MINIFLARE_WORKERD_PATH"] = str(launcher(session))
+    environ[shim.WORKERD] = str(binary)
+    environ[shim.FOLDER] = str(session.cache_dir)
+    if socket:
+        environ[shim.SOCKET] = socket
+    if session.offline:
+        environ["PYODIDE_OFFLINE_OFFLINE"] = "1"
+        environ.setdefault("UV_OFFLINE", "1")
+        environ.setdefault("npm_config_offline", "true")
+    return environ
+
+
+def _binary(environ: Mapping[str, str], found: Toolchain) -> Path:
+    """Return the real workerd: one that the user has named already stays in place."""
+    named = environ.get("MINIFLARE_WORKERD_PATH")
+    if named and Path(named).name != "pyodide-offline-workerd":
+        return Path(named)
+    return found.wrangler.workerd
+
+
+def _resolve(program: str, environ: Mapping[str, str]) -> str:
+    import shutil
+
+    return shutil.which(program, path=environ.get("PATH")) or program
+
+
+def _names(command: Sequence[str], program: str) -> bool:
+    return any(Path(word).name.removesuffix(".cmd") == program for word in command[:4])
+
+
+def _plain_wrangler(command: Sequence[str], folder: Path) -> bool:
+    """Say whether only wrangler is started: then python_modules is the user's own affair."""
+    if _names(command, "pywrangler"):
+        return False
+    if command[0] in _RUNNERS:
+        return "pywrangler" not in _scripts(folder)
+    return _names(command, "wrangler")
+
+
+def _scripts(folder: Path) -> str:
+    for place in (folder, *folder.parents):
+        with suppress(OSError, ValueError):
+            return json.dumps(json.loads((place / "package.json").read_bytes()).get("scripts", {}))
+    return ""
+
+
+def _named_config(command: Sequence[str], folder: Path) -> Path | None:
+    named = _option(command, "--config", "-c")
+    return folder / named if named else None
+
+
+def _option(command: Sequence[str], *names: str) -> str | None:
+    for place, word in enumerate(command):
+        if word in names and place + 1 < len(command):
+            return command[place + 1]
+        for name in names:
+            if word.startswith(name + "="):
+                return word.removeprefix(name + "=")
+    return None

@@ -94,7 +94,8 @@ def download(
     try:
         return _ask(session, url, asked, ca_files, save, label)
     except BaseException:
-        target.unlink(missing_ok=True)
+        if target.is_file():  # never a device or a pipe: those are not ours to remove
+            target.unlink()
         raise
 
 

@@ -1,0 +1,24 @@
+"""A certificate authority of its own for one test, made with the openssl program."""
+
+import ssl
+import subprocess
+from pathlib import Path
+
+
+class Authority:
+    """``ca`` is the file to be trusted; ``server()`` a context for 127.0.0.1."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.ca = folder / "ca.pem"
+        self._key = folder / "key.pem"
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        request = ["req", "-x509", "-days", "2", *key]
+        subject = ["-subj", "/CN=Test Inspection CA", "-addext", "subjectAltName=IP:127.0.0.1"]
+        files = ["-keyout", str(self._key), "-out", str(self.ca)]
+        subprocess.run(["openssl", *request, *subject, *files], check=True, capture_output=True)
+
+    def server(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.ca, self._key)
+        return context

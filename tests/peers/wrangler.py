@@ -62,7 +62,7 @@ class Server:
             except urllib.error.HTTPError:
                 return
             except (OSError, HTTPException):
-                time.sleep(0.05)
+                time.sleep(0.01)
             else:
                 return
         raise AssertionError(f"no answer in {timeout:.0f} s:\n{self.log}")

@@ -1,12 +1,16 @@
 """Reading archives of others: nothing lands outside its folder, nothing is unbounded."""
 
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from pyodide_offline.errors import IntegrityError
 
 _LIMIT = 1 << 30
+# tarfile lets its decompressors' own exceptions through; bz2's is an OSError without errno.
+_DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
 
 def read_members(archive: Path, wanted: Iterable[str]) -> dict[str, bytes]:
@@ -28,7 +32,7 @@ def read_members(archive: Path, wanted: Iterable[str]) -> dict[str, bytes]:
                 found[member.name] = content.read() if content else b""
                 if len(found) == len(names):
                     break
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (*_DAMAGED, OSError) as error:
         raise IntegrityError(
             f"The archive {archive.name} cannot be read.", why=f"{error}."
         ) from error
@@ -38,12 +42,14 @@ def read_members(archive: Path, wanted: Iterable[str]) -> dict[str, bytes]:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a tar archive into a folder; tarfile's data filter keeps it inside (PEP 706).
 
-    Raises IntegrityError.
+    Raises IntegrityError; OSError of the disk passes.
     """
     try:
         with tarfile.open(archive, "r:*") as tar:
             tar.extractall(folder, filter="data")
-    except (tarfile.TarError, EOFError) as error:
+    except (*_DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise IntegrityError(
             f"The archive {archive.name} cannot be unpacked.", why=f"{error}."
         ) from error

@@ -45,7 +45,7 @@ def _isolated(
 def _named_only(
     function: Callable[[Mapping[str, str]], Path],
 ) -> Callable[[Mapping[str, str]], Path]:
-    """Wrap a function of ``paths`` so that its default is refused; see ``__wrapped__``."""
+    """Wrap a function of ``paths`` so that its default is refused."""
     variable = {
         "store_dir": paths.STORE_VARIABLE,
         "bundle_cache_dir": paths.CACHE_VARIABLE,

@@ -1,6 +1,7 @@
 """Reading archives of others: nothing lands outside its folder, nothing is unbounded."""
 
 import lzma
+import os
 import tarfile
 import zlib
 from collections.abc import Iterable
@@ -40,16 +41,46 @@ def read_members(archive: Path, wanted: Iterable[str]) -> dict[str, bytes]:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar archive into a folder; tarfile's data filter keeps it inside (PEP 706).
+    """Unpack a tar archive into a folder by the rules of PEP 706's data filter.
 
     Raises IntegrityError; OSError of the disk passes.
     """
     try:
         with tarfile.open(archive, "r:*") as tar:
-            tar.extractall(folder, filter="data")
+            if hasattr(tarfile, "data_filter"):
+                tar.extractall(folder, filter="data")
+            else:
+                _unpack_checked(tar, folder)
     except (*_DAMAGED, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise IntegrityError(
             f"The archive {archive.name} cannot be unpacked.", why=f"{error}."
         ) from error
+
+
+def _unpack_checked(tar: tarfile.TarFile, folder: Path) -> None:
+    """Do what the data filter does where tarfile has none: Python 3.11 before 3.11.4.
+
+    Debian 12 ships 3.11.2. Each member is checked when its turn comes, because links
+    unpacked before it decide where it would land.
+    """
+    for member in tar:
+        member.name = member.name.lstrip("/\\")
+        if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
+            raise tarfile.TarError(f"{member.name} is no file, folder or link")
+        places = [Path(member.name)]
+        if member.issym():
+            places.append(Path(member.name).parent / member.linkname)
+        elif member.islnk():
+            places.append(Path(member.linkname))
+        inside = folder.resolve()
+        for place in places:
+            if place.is_absolute() or not (inside / place).resolve().is_relative_to(inside):
+                raise tarfile.TarError(f"{member.name} would reach outside of the folder")
+        if not member.issym():
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+        member.uname = member.gname = ""
+        if hasattr(os, "getuid"):  # root would give the files to whom the archive names
+            member.uid, member.gid = os.getuid(), os.getgid()
+        tar.extract(member, folder)

@@ -1,10 +1,17 @@
 """`pyodide-offline toolchain`: which programs are used, and from where."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from pyodide_offline.cli import options
+from pyodide_offline.cli import options, render
+from pyodide_offline.cli.bars import megabytes
+from pyodide_offline.session import Session
+
+if TYPE_CHECKING:
+    from pyodide_offline.workers.toolchain.chain import Toolchain
 
 _EPILOG = """\b
 Examples:
@@ -34,12 +41,14 @@ def list_(
 
     Exit status 1 if something would have to be brought first.
     """
-    from pyodide_offline.workers.toolchain import tools
+    from pyodide_offline.workers.toolchain import chain
 
     session = options.session(cache_dir=cache_dir, store_dir=store_dir, quiet=quiet)
-    found = tools.find(session, pywrangler=True)
-    _show(found, as_json=as_json)
-    return 0 if found else 1
+    found = chain.find(session, pywrangler=True)
+    if found is None:
+        return _nothing()
+    _show(session, found, as_json=as_json)
+    return 0
 
 
 @toolchain.command()
@@ -58,24 +67,48 @@ def install(
     verbose: bool,  # noqa: ARG001
 ) -> None:
     """Bring what is missing from the registries into the store."""
-    from pyodide_offline.workers.toolchain import tools
+    from pyodide_offline.workers.toolchain import chain
 
     session = options.session(
         cache_dir=cache_dir, store_dir=store_dir, offline=offline, quiet=quiet, plain=as_json
     )
-    _show(tools.provide(session, pywrangler=True, version=wrangler), as_json=as_json)
+    found = chain.get(session, pywrangler=True, version=wrangler)
+    _show(session, found, as_json=as_json)
 
 
 @toolchain.command()
 @options.storage
 def path(cache_dir: Path | None, store_dir: Path | None) -> int:
     """Print the folders of the managed programs, as PATH has them."""
-    from pyodide_offline.workers.toolchain import tools
+    from pyodide_offline.workers.toolchain import chain, listing
 
     session = options.session(cache_dir=cache_dir, store_dir=store_dir, quiet=True)
-    found = tools.find(session, pywrangler=True)
+    found = chain.find(session, pywrangler=True)
     if found is None:
-        click.echo("Nothing is there yet; type: pyodide-offline toolchain install", err=True)
-        return 1
-    click.echo(":".join(str(folder) for folder in found.folders()))
+        return _nothing()
+    click.echo(os.pathsep.join(str(folder) for folder in listing.folders(found)))
     return 0
+
+
+def _nothing() -> int:
+    click.echo("Something is missing here; type: pyodide-offline toolchain install", err=True)
+    return 1
+
+
+def _show(session: Session, found: "Toolchain", *, as_json: bool) -> None:
+    from pyodide_offline.workers.toolchain import listing
+
+    programs = listing.listed(session, found)
+    if as_json:
+        names = [(one.what, one.version, one.path, one.entry is not None) for one in programs]
+        keys = ("what", "version", "path", "managed")
+        render.as_json([dict(zip(keys, name, strict=True)) for name in names])
+        return
+    render.table(
+        ["WHAT", "VERSION", "SIZE", "WHERE"],
+        [
+            [one.what, one.version, megabytes(one.entry.size) if one.entry else "-", str(one.path)]
+            for one in programs
+        ],
+        right=[2],
+    )

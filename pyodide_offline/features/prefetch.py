@@ -12,7 +12,7 @@ from pyodide_offline.session import Session
 from pyodide_offline.store import Entry
 from pyodide_offline.workers import placement, probe, project, supply
 from pyodide_offline.workers.supply import Supplied
-from pyodide_offline.workers.toolchain import sync, tools
+from pyodide_offline.workers.toolchain import chain, listing, sync
 
 PYTHON_FLAG = "python_workers"
 
@@ -61,15 +61,13 @@ def for_project(
             next_step="JavaScript workers need no bundle: pyodide-offline run -- wrangler dev",
         )
     needs_sync = (worker.config.parent / "pyproject.toml").is_file()
-    found = tools.find(session, pywrangler=needs_sync, version=wrangler) or tools.provide(
-        session, pywrangler=needs_sync, version=wrangler
-    )
+    found = chain.get(session, pywrangler=needs_sync, version=wrangler)
     supplied, folder = bundle(
         session, found.wrangler.workerd, worker.date, worker.flags, policy, found.node.npm
     )
     if needs_sync and found.pywrangler:
         sync.prepare(session, found, supplied.python_series)
-    items = [_tool(session, line) for line in found.lines()]
+    items = [_tool(session, program) for program in listing.listed(session, found)]
     return Report((*items, _bundle_item(session, supplied)), folder)
 
 
@@ -131,7 +129,9 @@ def _made(session: Session, entry: Entry) -> bool:
     return any(one.kind == entry.kind and one.name == entry.name for one in session.store.made)
 
 
-def _tool(session: Session, line: "tools.Line") -> Item:
-    if line.entry is None:
-        return Item(line.what, line.version, "your own", None, fetched=False)
-    return Item(line.what, line.version, line.origin, line.entry.size, _made(session, line.entry))
+def _tool(session: Session, program: listing.Program) -> Item:
+    if program.entry is None:
+        return Item(program.what, program.version, "your own", None, fetched=False)
+    origin = str(program.entry.provenance.get("source", "the store"))
+    made = _made(session, program.entry)
+    return Item(program.what, program.version, origin, program.entry.size, fetched=made)

@@ -14,8 +14,8 @@ from pyodide_offline.session import Session
 from pyodide_offline.store import write_whole
 from pyodide_offline.workers import broker, project, shim, supply
 from pyodide_offline.workers.supply import Supplied
-from pyodide_offline.workers.toolchain import sync, tools
-from pyodide_offline.workers.toolchain.tools import Toolchain
+from pyodide_offline.workers.toolchain import chain, sync
+from pyodide_offline.workers.toolchain.chain import Toolchain
 
 if TYPE_CHECKING:
     from pyodide_offline.workers.answer import Answer
@@ -64,15 +64,14 @@ def run(
 ) -> int:
     """Run the command and return its exit status. ``say`` is told which Python runs."""
     needs = plan(session, command, config)
-    found = tools.find(session, pywrangler=needs.pywrangler, version=wrangler) or tools.provide(
-        session, pywrangler=needs.pywrangler, version=wrangler
-    )
+    found = chain.get(session, pywrangler=needs.pywrangler, version=wrangler)
     binary = _binary(session.environ, found)
     supplier = _Supplier(session, binary, policy, found.node.npm, say)
+    extra: Mapping[str, str] = {}
     if needs.worker and needs.worker.is_python:
         supplied = supplier(needs.worker.date, needs.worker.flags)
         if needs.pywrangler:
-            sync.prepare(session, found, supplied.python_series)
+            extra = sync.prepare(session, found, supplied.python_series).environment
 
     schema = found.wrangler.schema
 
@@ -88,7 +87,7 @@ def run(
             config.load(schema)
 
     with broker.serving(answering, session.progress.note, prepare) as socket:
-        environ = _environment(session, found, binary, socket)
+        environ = _environment(session, found.environment(session.environ, extra), binary, socket)
         return process.supervise(
             [_resolve(command[0], environ), *command[1:]], env=environ, cwd=session.project
         )
@@ -140,9 +139,8 @@ def _name(text: str) -> str:
 
 
 def _environment(
-    session: Session, found: Toolchain, binary: Path, socket: str | None
+    session: Session, environ: dict[str, str], binary: Path, socket: str | None
 ) -> dict[str, str]:
-    environ = found.environment(session.environ)
     for name, value in _QUIET.items():
         environ.setdefault(name, value)
     environ.setdefault("NODE_COMPILE_CACHE", str(session.store.root / "v1" / "node-compile-cache"))

@@ -34,7 +34,9 @@ def answer(session: Session, schema: Path, message: bytes, supplier: Supplier) -
     folder = placement.choose_folder(session, supplied.values())
     for worker, one in supplied.items():
         placement.place(session, worker.date, worker.flags, one, folder, supplier)
-    return Answer(str(folder), rewritten, tuple(dict.fromkeys(supplied.values())))
+    return Answer(
+        str(folder), rewritten, tuple({one.entry.digest: one for one in supplied.values()}.values())
+    )
 
 
 def alone(binary: str, message: bytes, environ: Mapping[str, str]) -> Answer:

@@ -41,8 +41,9 @@ def decode(data: bytes) -> list[Module]:
     try:
         with _schema().Bundle.from_bytes(data, traversal_limit_in_words=_LIMIT) as message:
             return [_read(module) for module in message.modules]
-    except capnp.KjException as error:
-        raise IntegrityError("This is not a Pyodide bundle.", why=f"{error.description}.") from None
+    except (capnp.KjException, ValueError) as error:
+        why = str(error).splitlines()
+        raise IntegrityError("This is not a Pyodide bundle.", why=why[0] if why else "") from None
 
 
 def _read(module: Any) -> Module:  # noqa: ANN401 - pycapnp makes its readers at run time

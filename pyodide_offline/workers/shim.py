@@ -35,7 +35,7 @@ def main() -> None:
         _say(f"{WORKERD} names no workerd; start it with: pyodide-offline run -- COMMAND")
         raise SystemExit(127)
     arguments = sys.argv[1:]
-    if arguments[:1] != ["serve"] or "--binary" not in arguments or arguments[-1] != "-":
+    if arguments[:1] != ["serve"] or "--binary" not in arguments or "-" not in arguments:
         _become(binary, arguments, None)
     message = sys.stdin.buffer.read()
     if MARK not in message:

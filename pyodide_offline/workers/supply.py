@@ -164,14 +164,21 @@ def _official(session: Session, want: Want, *, renew: bool) -> Supplied:
     def produce(target: Path) -> Provenance:
         from pyodide_offline.network import fetch
 
-        fetch.download(
-            session,
-            want.url,
-            target,
-            label=f"Pyodide bundle {want.bundle_id}",
-            digest=want.digest,
-            max_bytes=_LIMIT,
-        )
+        try:
+            fetch.download(
+                session,
+                want.url,
+                target,
+                label=f"Pyodide bundle {want.bundle_id}",
+                digest=want.digest,
+                max_bytes=_LIMIT,
+            )
+        except fetch.HttpStatusError as error:
+            raise NetworkError(
+                f"{error.host} answered {error.status} for bundle {want.bundle_id}.",
+                next_step=f"Bring {want.file_name} into {session.cache_dir} by hand, "
+                "or use --bundle npm.",
+            ) from error
         return _official_provenance(want, want.url)
 
     entry = session.store.fill(KIND, want.bundle_id, produce, expected=want.digest, replace=renew)

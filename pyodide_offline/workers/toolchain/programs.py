@@ -1,0 +1,58 @@
+"""Programs on this machine: where they are, and which version without starting them twice."""
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyodide_offline import digest, process
+from pyodide_offline.errors import ToolchainError
+from pyodide_offline.session import Session
+
+_MEMO = "program-version"
+
+
+def which(name: str, environ: Mapping[str, str]) -> Path | None:
+    """Return the program of this name on the environment's PATH."""
+    found = shutil.which(name, path=environ.get("PATH", ""))
+    return Path(found).absolute() if found else None
+
+
+def version(session: Session, program: Path) -> str | None:
+    """Return ``1.2.3`` as the program prints it for ``--version``; None if it does not.
+
+    Remembered for as long as the file stays the same. A script may be a version manager's
+    stand-in, whose answer depends on the folder and on variables: that is asked each time.
+    """
+    key = _key(program)
+    if key and isinstance(known := session.store.memo(_MEMO, key), str):
+        return known
+    try:
+        done = process.capture(
+            [program, "--version"], env=session.environ, cwd=_folder(session), timeout=20
+        )
+    except ToolchainError:
+        return None
+    match = re.search(r"(?<![\d.])\d+\.\d+\.\d+", done.stdout)
+    if done.status != 0 or not match:
+        return None
+    if key:
+        session.store.remember(_MEMO, key, match[0])
+    return match[0]
+
+
+def _folder(session: Session) -> Path | None:
+    return session.project if session.project.is_dir() else None
+
+
+def _key(program: Path) -> str | None:
+    try:
+        real = program.resolve(strict=True)
+        with real.open("rb") as file:
+            if real.stem != program.stem or file.read(2) == b"#!":
+                return None
+        found = real.stat()
+    except OSError:
+        return None
+    text = f"{real}\n{found.st_size}\n{found.st_mtime_ns}\n{found.st_ino}"
+    return digest.of_bytes(text.encode()).hex

@@ -1,0 +1,51 @@
+"""npm's package made into a bundle."""
+
+import pytest
+
+from pyodide_offline.errors import AssemblyError, IntegrityError
+from pyodide_offline.workers import assembly, bundle
+from tests.peers import pyodide
+
+
+def make(path, version="314.0.6", public=None):
+    return assembly.from_package(path, version=version, public_version=public or version)
+
+
+def test_the_bundle_has_the_three_modules_of_the_newest_interface(tmp_path):
+    made = make(pyodide.tarball(tmp_path / "p.tgz"))
+    modules = {module.name.split(":")[1]: module for module in bundle.decode(made.content)}
+    assert {name: module.form for name, module in modules.items()} == {
+        "pyodide.asm": "src",
+        "pyodide.asm.wasm": "wasm",
+        "python_stdlib.zip": "data",
+    }
+    assert modules["pyodide.asm.wasm"].content == b"\0asm314.0.6"
+    assert made.python == "3.14.2"
+
+
+def test_a_script_of_the_older_pyodide_works_too(tmp_path):
+    tarball = pyodide.tarball(tmp_path / "p.tgz", "0.28.2", module=False)
+    made = make(tarball, "0.28.2", "314.0.6")
+    assert made.python == "3.13.2"
+    assert b'var pub="314.0.6";' in made.content
+
+
+def test_the_same_package_gives_the_same_bytes(tmp_path):
+    one = make(pyodide.tarball(tmp_path / "a.tgz"))
+    other = make(pyodide.tarball(tmp_path / "b.tgz"))
+    assert one.content == other.content
+
+
+@pytest.mark.parametrize(
+    "missing", ["pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json"]
+)
+def test_a_missing_file_is_named(tmp_path, missing):
+    with pytest.raises(AssemblyError, match=missing):
+        make(pyodide.tarball(tmp_path / "p.tgz", without=missing))
+
+
+def test_a_broken_archive_is_an_integrity_error(tmp_path):
+    whole = pyodide.tarball(tmp_path / "p.tgz").read_bytes()
+    (tmp_path / "cut.tgz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        make(tmp_path / "cut.tgz")

@@ -1,0 +1,69 @@
+"""The rewrites of Emscripten's generated code."""
+
+import pytest
+
+from pyodide_offline.errors import AssemblyError
+from pyodide_offline.workers import glue
+from tests.peers import pyodide
+
+VERSION = "314.0.6"
+
+
+def rewrite(text: str, name: str = "pyodide.asm.mjs", public: str = VERSION) -> glue.Rewritten:
+    return glue.rewrite(text, name, version=VERSION, public_version=public)
+
+
+def test_every_spot_is_replaced_and_counted():
+    done = rewrite(pyodide.script(VERSION))
+    for spot in glue.SPOTS:
+        # One replacement begins with what it replaces: the body is put in front of the old one.
+        assert done.text.count(spot.find) == (1 if spot.name == "load-library" else 0), spot.name
+        assert done.counts[spot.name] == spot.count
+
+
+@pytest.mark.parametrize("spot", [*glue.SPOTS, glue.EXPORTS["pyodide.asm.mjs"]], ids=lambda s: s.name)
+def test_a_missing_spot_is_an_error_that_names_it(spot):
+    text = pyodide.script(VERSION).replace(spot.find, "", 1)
+    with pytest.raises(AssemblyError, match=f"'{spot.name}'.*found {spot.count - 1} times"):
+        rewrite(text)
+
+
+@pytest.mark.parametrize("spot", glue.SPOTS, ids=lambda s: s.name)
+def test_a_spot_too_many_is_an_error_that_names_it(spot):
+    with pytest.raises(AssemblyError, match=f"'{spot.name}'"):
+        rewrite(pyodide.script(VERSION) + spot.find)
+
+
+def test_the_module_exports_its_factory_by_name_and_by_default():
+    for name in glue.EXPORTS:
+        done = rewrite(pyodide.script(VERSION, module=name.endswith("mjs")), name)
+        assert done.text.count("export { _createPyodideModule };") == 1
+        assert done.text.count("export default _createPyodideModule;") == 1
+        assert "globalThis._createPyodideModule =" not in done.text
+
+
+def test_only_the_public_version_is_changed():
+    done = rewrite(pyodide.script(VERSION), public="315.0.0")
+    assert 'var pub="315.0.0";' in done.text
+    assert f'API.version="{VERSION}";' in done.text
+    assert done.counts["public-version"] == 1
+
+
+def test_two_public_versions_are_one_too_many():
+    with pytest.raises(AssemblyError, match="'public-version'.*2 times"):
+        rewrite(pyodide.script(VERSION) + f'var again="{VERSION}";', public="315.0.0")
+
+
+def test_nothing_imported_is_left_unused():
+    done = rewrite(pyodide.script(VERSION))
+    head, _, body = done.text.partition("\n")
+    names = head.split("{")[1].split("}")[0].replace(" ", "").split(",")
+    # location and addEventListener stand for globals that the code asks for by name.
+    for name in set(names) - {"location", "addEventListener"}:
+        assert f"{name}" in body, name
+
+
+def test_the_revision_changes_with_a_rule(monkeypatch):
+    before = glue.revision()
+    monkeypatch.setattr(glue, "SPOTS", glue.SPOTS[:-1])
+    assert glue.revision() != before

@@ -1,6 +1,7 @@
 """One machine for the whole run: what the first test downloads, the others find."""
 
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers import netns
+from tests.peers.wrangler import copy_example
 
 PROGRAM = str(Path(sys.executable).parent / "pyodide-offline")
 # What would let a test see this user's own things, or a setting of this product.
@@ -37,6 +39,31 @@ class Machine:
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     home = tmp_path_factory.mktemp("a home")
     return Machine(home, home.parent / "pyodide-cache")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the Starlette example, as it is in the repository."""
+    return copy_example("starlette", tmp_path / "a project")
+
+
+@pytest.fixture(scope="session")
+def prefetched(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose needs are all in the machine's store, and its packages in place."""
+    project = copy_example("starlette", tmp_path_factory.mktemp("prefetched") / "a project")
+    done = subprocess.run(
+        [PROGRAM, "prefetch"],
+        cwd=project,
+        env=machine.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return project
 
 
 @pytest.fixture(scope="session")

@@ -10,16 +10,11 @@ import pytest
 
 from tests.e2e.conftest import PROGRAM, Machine
 from tests.peers.netns import run_counted
-from tests.peers.wrangler import copy_example, started
+from tests.peers.wrangler import started
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 PYWRANGLER = [PROGRAM, "run", "--", "pywrangler", "dev"]
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_example("starlette", tmp_path_factory.mktemp("run") / "a project")
 
 
 def run(machine: Machine, project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -36,13 +31,13 @@ def run(machine: Machine, project: Path, *arguments: str) -> "subprocess.Complet
 
 
 def test_the_counter_goes_on_after_ctrl_c_and_nothing_is_left(
-    machine: Machine, project: Path, tmp_path: Path
+    machine: Machine, prefetched: Path, tmp_path: Path
 ) -> None:
     command = [*PYWRANGLER, "--persist-to", str(tmp_path / "state")]
     values = []
     for number in (signal.SIGINT, signal.SIGTERM):
         log = tmp_path / f"{number.name}.log"
-        with started(command, project, env=machine.env, log=log, timeout=600) as server:
+        with started(command, prefetched, env=machine.env, log=log, timeout=600) as server:
             assert len(server.processes()) >= 3, "run, wrangler and workerd carry the mark"
             values += [int(server.get("/counter")), int(server.get("/counter"))]
             answer = server.post("/form", name="<b>Ada & Grace</b>")
@@ -51,8 +46,12 @@ def test_the_counter_goes_on_after_ctrl_c_and_nothing_is_left(
     assert values == [1, 2, 3, 4]
 
 
-def test_run_says_which_bundle_and_python(machine: Machine, project: Path, tmp_path: Path) -> None:
-    with started(PYWRANGLER, project, env=machine.env, log=tmp_path / "log", timeout=600) as server:
+def test_run_says_which_bundle_and_python(
+    machine: Machine, prefetched: Path, tmp_path: Path
+) -> None:
+    with started(
+        PYWRANGLER, prefetched, env=machine.env, log=tmp_path / "log", timeout=600
+    ) as server:
         assert server.get("/version").startswith("3.14.")
         assert re.search(r"314\.0\.\d.*3\.14|3\.14.*314\.0\.\d", server.log), server.log
 
@@ -62,26 +61,26 @@ def test_run_says_which_bundle_and_python(machine: Machine, project: Path, tmp_p
     [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143)],
 )
 def test_the_status_is_the_commands(
-    machine: Machine, project: Path, script: str, status: int
+    machine: Machine, prefetched: Path, script: str, status: int
 ) -> None:
-    done = run(machine, project, "run", "--", "sh", "-c", script)
+    done = run(machine, prefetched, "run", "--", "sh", "-c", script)
     assert done.returncode == status, done.stderr
 
 
 def test_a_second_prefetch_sends_nothing(
     machine: Machine,
-    project: Path,
+    prefetched: Path,
     counting_network: None,  # noqa: ARG001
 ) -> None:
-    first = run(machine, project, "prefetch")
-    assert first.returncode == 0, first.stderr
-    again = run_counted([PROGRAM, "prefetch"], env=machine.env, cwd=project, timeout=60)
+    again = run_counted([PROGRAM, "prefetch"], env=machine.env, cwd=prefetched, timeout=60)
     assert (again.status, again.packets) == (0, 0), again.output
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 4096, None], ids=["empty", "zeros", "cut short"])
-def test_a_spoiled_bundle_is_healed(machine: Machine, project: Path, content: bytes | None) -> None:
-    assert run(machine, project, "prefetch").returncode == 0
+def test_a_spoiled_bundle_is_healed(
+    machine: Machine, prefetched: Path, content: bytes | None
+) -> None:
+    assert run(machine, prefetched, "prefetch").returncode == 0
     bundles = sorted(machine.cache_dir.glob("*.capnp.bin"))
     assert bundles, "prefetch fills the folder that workerd reads"
     before = {bundle: bundle.read_bytes() for bundle in bundles}
@@ -89,6 +88,6 @@ def test_a_spoiled_bundle_is_healed(machine: Machine, project: Path, content: by
         # A new file, as a broken download would leave it: the store's own stays whole.
         bundle.unlink()
         bundle.write_bytes(good[: len(good) // 2] if content is None else content)
-    done = run(machine, project, "prefetch")
+    done = run(machine, prefetched, "prefetch")
     assert done.returncode == 0, done.stderr
     assert {bundle: bundle.read_bytes() for bundle in before} == before

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -10,6 +11,15 @@ import pytest
 from pyodide_offline import archive
 from pyodide_offline.errors import IntegrityError
 from tests.peers.registry import pack
+
+
+@pytest.fixture(params=["tarfile's filter", "our own"], autouse=True)
+def _filters(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test with the filter of PEP 706 and as on a Python that has none."""
+    if request.param == "our own":
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+        if trusted := getattr(tarfile, "fully_trusted_filter", None):
+            monkeypatch.setattr(tarfile.TarFile, "extraction_filter", staticmethod(trusted))
 
 
 def _tar(path: Path, *members: tuple[tarfile.TarInfo, bytes], mode: str = "w:gz") -> Path:
@@ -127,6 +137,38 @@ def test_nothing_lands_outside_and_nothing_odd_inside(
         archive.unpack(file, folder)
     assert list(folder.iterdir()) == []
     assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_link_out_of_the_folder_cannot_be_walked_through(tmp_path: Path) -> None:
+    folder = tmp_path / "parent" / "to"
+    folder.mkdir(parents=True)
+    file = _tar(
+        tmp_path / "a",
+        (_member("sub/up", tarfile.SYMTYPE, ".."), b""),
+        (_member("sub/up/up", tarfile.SYMTYPE, ".."), b""),
+        (_member("sub/up/up/outside"), b"x"),
+    )
+    with pytest.raises(IntegrityError, match="cannot be unpacked"):
+        archive.unpack(file, folder)
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_programs_stay_programs_and_nobody_else_may_write(tmp_path: Path) -> None:
+    program, text, hard = (
+        _member("bin/x"),
+        _member("text"),
+        _member("hard", tarfile.LNKTYPE, "text"),
+    )
+    program.mode, text.mode, hard.mode = 0o6777, 0o666, 0o666
+    program.uid = program.gid = 12345
+    archive.unpack(
+        _tar(tmp_path / "a", (program, b"#!"), (text, b"t"), (hard, b"")), tmp_path / "to"
+    )
+    modes = {name: (tmp_path / "to" / name).stat().st_mode & 0o7777 for name in ("bin/x", "text")}
+    assert modes == {"bin/x": 0o755, "text": 0o644}
+    assert (tmp_path / "to/bin/x").stat().st_uid == os.getuid()
+    assert (tmp_path / "to/hard").read_bytes() == b"t"
 
 
 def test_an_absolute_name_is_kept_inside(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ from pyodide_offline.digest import Digest
 from pyodide_offline.errors import IntegrityError, StorageError
 
 LAYOUT = "v1"
+# Held for the moment between a content's final place and the name that points to it.
+_NAMING = "naming"
 _TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder is a cache made by pyodide-offline. See https://bford.info/cachedir/\n"
@@ -75,9 +78,18 @@ class Store:
     # -- reading, without a lock ---------------------------------------------------
 
     def find(self, kind: str, name: str) -> Entry | None:
-        """Return the entry if it is there; the bytes are not read (see ``intact``)."""
+        """Return the entry if it is there; the bytes are not read (see ``intact``).
+
+        A file of another size than the recorded one is damaged for certain: not there.
+        """
         entry = self._read_ref(self._ref_path(kind, name), kind, name)
-        return entry if entry and entry.path.exists() else None
+        if entry is None:
+            return None
+        try:
+            found = entry.path.stat()
+        except OSError:
+            return None
+        return entry if entry.is_tree or found.st_size == entry.size else None
 
     def intact(self, entry: Entry) -> bool:
         """Read the content and say whether it still has its digest."""
@@ -181,7 +193,7 @@ class Store:
 
     def remove(self, entry: Entry) -> None:
         """Drop a name, and its content if no other name points to it."""
-        with _disk(entry.path):
+        with _disk(entry.path), self._prepared(), self._lock(_NAMING):
             self._ref_path(entry.kind, entry.name).unlink(missing_ok=True)
             if entry.is_tree:
                 remove_tree(entry.path)
@@ -194,16 +206,16 @@ class Store:
         Waits for no one: a name that is being filled is left alone. Returns bytes freed.
         """
         freed = 0
-        kept = {entry.path for entry in self.entries()}
-        with _disk(self.root):
-            for blob in self._base.glob("blobs/*/*/*"):
-                if blob not in kept:
-                    freed += blob.stat().st_size
-                    blob.unlink()
-            for tree in self._base.glob("trees/*/*"):
-                if tree not in kept:
-                    freed += tree_size(tree)
-                    remove_tree(tree)
+        if not self._base.is_dir():
+            return freed
+        with _disk(self.root), self._prepared():
+            with self._lock(_NAMING):
+                kept = {entry.path for entry in self.entries()}
+                for pattern in ("blobs/*/*/*", "trees/*/*"):
+                    for content in self._base.glob(pattern):
+                        if content not in kept:
+                            freed += tree_size(content)
+                            _remove(content)
             for leftover in self._base.glob("tmp/*"):
                 with self._lock(leftover.name.rsplit("~", 1)[0], wait=False) as held:
                     if held:
@@ -264,18 +276,21 @@ class Store:
         size = temporary.stat().st_size
         temporary.chmod(0o444)
         _fsync(temporary)
-        blob.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(blob)
-        return self._publish_ref(Entry(kind, name, digest, size, blob, provenance))
+        with self._lock(_NAMING):
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(blob)
+            return self._publish_ref(Entry(kind, name, digest, size, blob, provenance))
 
     def _publish_tree(self, kind: str, name: str, temporary: Path, provenance: Provenance) -> Entry:
         digest, size = tree_digest(temporary)
         target = self._tree_path(kind, name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            remove_tree(target)
-        temporary.rename(target)
-        return self._publish_ref(Entry(kind, name, digest, size, target, provenance, is_tree=True))
+        entry = Entry(kind, name, digest, size, target, provenance, is_tree=True)
+        with self._lock(_NAMING):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                remove_tree(target)
+            temporary.rename(target)
+            return self._publish_ref(entry)
 
     def _publish_ref(self, entry: Entry) -> Entry:
         record = {
@@ -302,7 +317,7 @@ class Store:
             tree = bool(record["tree"])
             where = self._tree_path(kind, name) if tree else self._blob_path(digest)
             return Entry(kind, name, digest, int(record["size"]), where, record["provenance"], tree)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def _ref_path(self, kind: str, name: str) -> Path:
@@ -376,14 +391,14 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def remove_tree(folder: Path) -> None:
     """Remove a folder although parts of it are read-only."""
-
-    def allow(function: Callable[[str], object], path: str, _: object) -> None:
-        Path(path).parent.chmod(0o700)
-        Path(path).chmod(0o700)
-        function(path)
-
-    if folder.exists():
-        shutil.rmtree(folder, onerror=allow)
+    if not folder.exists():
+        return
+    for base, _, files in os.walk(folder):
+        Path(base).chmod(0o700)
+        if sys.platform == "win32":  # elsewhere a read-only file can be removed
+            for name in files:
+                (Path(base) / name).chmod(0o600)
+    shutil.rmtree(folder)
 
 
 def write_whole(target: Path, data: bytes, mode: int = 0o644) -> None:

@@ -12,6 +12,7 @@ SECRET = "s3cret"
     [
         ("https://host/a/b", "https://host/a/b"),
         (f"https://user:{SECRET}@host/a", "https://***@host/a"),
+        (f"https://user:a@{SECRET}@host/a", "https://***@host/a"),
         (f"https://{SECRET}@host:8443", "https://***@host:8443"),
         (f"https://host/a?token={SECRET}&b=1", "https://host/a"),
         (f"https://host/a#{SECRET}", "https://host/a"),
@@ -35,6 +36,7 @@ def test_urls_lose_login_query_and_fragment(given: str, shown: str) -> None:
         f"//host/:_auth = {SECRET}",
         f"//host/:_password={SECRET}",
         f"npm_config_//host/:_authToken={SECRET}",
+        f"see https://me:a@{SECRET}@host/",
         f"password: {SECRET}",
         f"API_KEY={SECRET}",
         f"proxies http://a:{SECRET}@p:1 and http://b:{SECRET}@p:2",
@@ -57,3 +59,11 @@ def test_free_text_loses_its_secrets(message: str) -> None:
 )
 def test_what_is_no_secret_stays(message: str) -> None:
     assert redact.text(message) == message
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", ["x", "a:", "://a", "token", "authorization: ", "=", "a@"])
+def test_a_long_line_takes_no_long_time(piece: str) -> None:
+    line = piece * 50_000  # by the square of the length this would be minutes
+    assert redact.text(line)
+    assert redact.url(line)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pyodide_offline import process
 from pyodide_offline.session import Session
 from pyodide_offline.store import write_whole
-from pyodide_offline.workers import broker, project, shim, supply
+from pyodide_offline.workers import broker, project, schema, shim, supply
 from pyodide_offline.workers.supply import Supplied
 from pyodide_offline.workers.toolchain import chain, sync
 from pyodide_offline.workers.toolchain.chain import Toolchain
@@ -73,18 +73,18 @@ def run(
         if needs.pywrangler:
             extra = sync.prepare(session, found, supplied.python_series).environment
 
-    schema = found.wrangler.schema
-
     def answering(message: bytes) -> "Answer":
         from pyodide_offline.workers import answer
 
-        return answer.answer(session, schema, message, supplier)
+        description = schema.checked(session.store, found.wrangler.schema)
+        return answer.answer(session, description, message, supplier)
 
     def prepare() -> None:
         if needs.worker and needs.worker.is_python:
+            description = schema.checked(session.store, found.wrangler.schema)
             from pyodide_offline.workers import config
 
-            config.load(schema)
+            config.load(description)
 
     with broker.serving(answering, session.progress.note, prepare) as socket:
         environ = _environment(session, found.environment(session.environ, extra), binary, socket)

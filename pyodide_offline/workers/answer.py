@@ -8,7 +8,7 @@ from pyodide_offline import paths
 from pyodide_offline.errors import ToolchainError
 from pyodide_offline.session import Session
 from pyodide_offline.store import Store
-from pyodide_offline.workers import config, placement, supply
+from pyodide_offline.workers import config, placement, schema, supply
 from pyodide_offline.workers.placement import Supplier
 from pyodide_offline.workers.supply import Supplied
 
@@ -22,15 +22,18 @@ class Answer:
     supplied: tuple[Supplied, ...] = ()
 
 
-def answer(session: Session, schema: Path, message: bytes, supplier: Supplier) -> Answer:
-    """Supply and place the bundle of each Python worker, and add the flags that it needs."""
+def answer(session: Session, description: Path, message: bytes, supplier: Supplier) -> Answer:
+    """Supply and place the bundle of each Python worker, and add the flags that it needs.
+
+    ``description`` is the schema of the message.
+    """
     supplied: dict[config.PythonWorker, Supplied] = {}
 
     def decide(worker: config.PythonWorker) -> tuple[str, ...]:
         supplied[worker] = supplier(worker.date, worker.flags)
         return supplied[worker].flags
 
-    rewritten = config.rewrite(message, schema, decide)
+    rewritten = config.rewrite(message, description, decide)
     folder = placement.choose_folder(session, supplied.values())
     for worker, one in supplied.items():
         placement.place(session, worker.date, worker.flags, one, folder, supplier)
@@ -52,7 +55,8 @@ def alone(binary: str, message: bytes, environ: Mapping[str, str]) -> Answer:
     def supplier(date: str, flags: Sequence[str], *, renew: bool = False) -> Supplied:
         return supply.supply(session, Path(binary), date, flags, renew=renew)
 
-    return answer(session, schema_beside(Path(binary)), message, supplier)
+    found = schema.checked(session.store, schema_beside(Path(binary)))
+    return answer(session, found, message, supplier)
 
 
 def schema_beside(binary: Path) -> Path:
@@ -63,9 +67,9 @@ def schema_beside(binary: Path) -> Path:
     """
     for above in binary.resolve().parents:
         if above.name == "node_modules":
-            schema = above / "workerd" / "workerd.capnp"
-            if schema.is_file():
-                return schema
+            found = above / "workerd" / "workerd.capnp"
+            if found.is_file():
+                return found
     raise ToolchainError(
         f"{binary} has no workerd.capnp beside it, which its configuration is read with.",
         next_step="Install npm's workerd package next to it.",

@@ -1,10 +1,12 @@
 """The configuration that miniflare sends to workerd: which Python workers, which flags.
 
 A binary Cap'n Proto message of the schema ``workerd.capnp`` that npm's ``workerd``
-package ships for its own release.
+package ships for its own release. Only schemas that ``schema.checked`` has passed may
+be given here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,11 +63,8 @@ def python_workers(message: bytes, schema: Path) -> list[PythonWorker]:
 
 
 def load(schema: Path) -> None:
-    """Read the schema ahead of its first use. Raises WorkerdError."""
-    try:
-        _schema(schema)
-    except (capnp.KjException, OSError) as error:
-        raise WorkerdError(f"The schema {schema} cannot be read.", why=f"{error}.") from None
+    """Read a schema ahead of its first use. One that cannot be parsed ends the process."""
+    _schema(schema)
 
 
 def _python_worker(service: Any) -> PythonWorker | None:  # noqa: ANN401 - pycapnp's readers
@@ -77,18 +76,23 @@ def _python_worker(service: Any) -> PythonWorker | None:  # noqa: ANN401 - pycap
     return PythonWorker(service.name, worker.compatibilityDate, tuple(worker.compatibilityFlags))
 
 
-def _open(message: bytes, schema: Path) -> Any:  # noqa: ANN401 - likewise
+@contextmanager
+def _open(message: bytes, schema: Path) -> Iterator[Any]:
     try:
         config = _schema(schema).Config
-        return config.from_bytes(message, traversal_limit_in_words=_LIMIT)
+        with config.from_bytes(message, traversal_limit_in_words=_LIMIT) as reader:
+            yield reader
     except (capnp.KjException, OSError, ValueError) as error:
+        why = str(error).splitlines()
         raise WorkerdError(
             "The configuration that miniflare sent does not fit workerd's schema.",
-            why=f"{str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            why=why[0] if why else type(error).__name__,
         ) from None
 
 
 @cache
 def _schema(path: Path) -> Any:  # noqa: ANN401 - likewise
-    # Without this import folder the schema's own import of /capnp/c++.capnp aborts the process.
-    return capnp.load(str(path), imports=[str(Path(capnp.__file__).parent.parent)])
+    # A parser each: of two schemas with the same ids in one parser the second aborts the process.
+    # Without the import folder the schema's own import of /capnp/c++.capnp does so too.
+    folder = str(Path(capnp.__file__).parent.parent)
+    return capnp.SchemaParser().load(str(path), imports=[folder])

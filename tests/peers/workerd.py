@@ -12,7 +12,7 @@ from pathlib import Path
 
 URL = "https://pyodide-capnp-bin.edgeworker.net/pyodide_{}.capnp.bin"
 
-_SOURCE = '''\
+_SOURCE = """\
 #!{python}
 import base64, hashlib, json, os, re, sys
 from pathlib import Path
@@ -25,7 +25,8 @@ if sys.argv[1:] == ["--version"]:
     sys.exit(0)
 if "-" in sys.argv:
     received = sys.stdin.buffer.read()
-    record = {{"argv": sys.argv[1:], "stdin": base64.b64encode(received).decode(), "pid": os.getpid()}}
+    record = {{"argv": sys.argv[1:], "pid": os.getpid()}}
+    record["stdin"] = base64.b64encode(received).decode()
     Path({log!r} + ".served").write_text(json.dumps(record))
     sys.exit(said["status"])
 cache = Path(next(a.split("=", 1)[1] for a in sys.argv if "disk-cache-dir" in a))
@@ -36,8 +37,9 @@ if said["silent"]:
     sys.exit(1)
 if "python_workers_development" in config:
     bundle = (cache / "pyodide_dev.capnp.bin").read_bytes()
-    if said["dev_version"] and b'var pub="' + said["dev_version"].encode() + b'";' not in bundle:
-        print("PythonWorkersInternalError: Pyodide version mismatch, expected '" + said["dev_version"] + "'")
+    expected = said["dev_version"]
+    if expected and b'var pub="' + expected.encode() + b'";' not in bundle:
+        print(f"PythonWorkersInternalError: Pyodide version mismatch, expected '{{expected}}'")
         sys.exit(1)
     if said["broken_start"]:
         print("service probe: Uncaught Error: " + said["broken_start"])
@@ -48,10 +50,11 @@ path = cache / ("pyodide_" + name + ".capnp.bin")
 url = said["url"].format(name)
 if not path.exists():
     if "--verbose" in sys.argv:
-        print("workerd/server/server/pyodide.rs:117: info: Loading Pyodide bundle from internet; url = " + url)
+        place = "workerd/server/server/pyodide.rs:117"
+        print(f"{{place}}: info: Loading Pyodide bundle from internet; url = {{url}}")
     print("*** Uncaught exception ***")
-    print("workerd/server/server/bridge.rs:843: failed: Request for Pyodide bundle failed; url = " + url
-          + "; failed to lookup address information: Name or service not known")
+    print("workerd/server/server/bridge.rs:843: failed: Request for Pyodide bundle failed; "
+          f"url = {{url}}; failed to lookup address information: Name or service not known")
     sys.exit(1)
 if said["digest"] is None:
     print("*** Fatal uncaught kj::Exception: capnp/serialize.c++:215: failed: expected; "
@@ -59,11 +62,11 @@ if said["digest"] is None:
     sys.exit(1)
 actual = "sha256-" + base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()
 print("*** Uncaught exception ***")
-print("workerd/server/server/bridge.rs:843: failed: Pyodide bundle integrity check failed: the bundle "
-      "does not match the expected checksum.; version = " + name + "; expectedIntegrity = "
+print("workerd/server/server/bridge.rs:843: failed: Pyodide bundle integrity check failed: the "
+      "bundle does not match the expected checksum.; version = " + name + "; expectedIntegrity = "
       + said["digest"] + "; actualIntegrity = " + actual)
 sys.exit(1)
-'''
+"""
 
 
 @dataclass(frozen=True)

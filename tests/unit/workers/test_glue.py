@@ -21,7 +21,9 @@ def test_every_spot_is_replaced_and_counted():
         assert done.counts[spot.name] == spot.count
 
 
-@pytest.mark.parametrize("spot", [*glue.SPOTS, glue.EXPORTS["pyodide.asm.mjs"]], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "spot", [*glue.SPOTS, glue.EXPORTS["pyodide.asm.mjs"]], ids=lambda s: s.name
+)
 def test_a_missing_spot_is_an_error_that_names_it(spot):
     text = pyodide.script(VERSION).replace(spot.find, "", 1)
     with pytest.raises(AssemblyError, match=f"'{spot.name}'.*found {spot.count - 1} times"):
@@ -50,7 +52,7 @@ def test_only_the_public_version_is_changed():
 
 
 def test_two_public_versions_are_one_too_many():
-    with pytest.raises(AssemblyError, match="'public-version'.*2 times"):
+    with pytest.raises(AssemblyError, match=r"'public-version'.*2 times"):
         rewrite(pyodide.script(VERSION) + f'var again="{VERSION}";', public="315.0.0")
 
 

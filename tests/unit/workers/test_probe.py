@@ -54,7 +54,7 @@ def test_a_silent_binary_is_an_error(tmp_path, store):
 
 
 def test_no_binary_is_an_error_that_says_where(tmp_path, store):
-    with pytest.raises(WorkerdError, match="There is no workerd at .*nothing"):
+    with pytest.raises(WorkerdError, match=r"There is no workerd at .*nothing"):
         probe.want(store, tmp_path / "nothing", NEW, FLAGS)
 
 

@@ -1,0 +1,52 @@
+"""The message that miniflare sends to workerd, as far as the tests need it."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import capnp
+
+SCHEMA = Path(__file__).parents[1] / "data" / "workerd.capnp"
+Worker = tuple[str, str, Sequence[str], str]
+
+
+def message(*workers: Worker) -> bytes:
+    """Encode (name, date, flags, entry module); an entry that ends in .py is Python."""
+    config = _schema().Config.new_message()
+    services = config.init("services", len(workers) + 2)
+    for service, (name, date, flags, entry) in zip(services, workers, strict=False):
+        service.name = name
+        worker = service.init("worker")
+        worker.compatibilityDate = date
+        worker.compatibilityFlags = list(flags)
+        modules = worker.init("modules", 2)
+        modules[0].name = entry
+        setattr(modules[0], "pythonModule" if entry.endswith(".py") else "esModule", "code")
+        modules[1].name = "data"
+        modules[1].data = bytes(range(256))
+    services[-2].name = "loopback"
+    services[-2].external = "127.0.0.1"
+    services[-1].name = "script"
+    services[-1].init("worker").serviceWorkerScript = "old style"
+    encoded: bytes = config.to_bytes()
+    return encoded
+
+
+def flags(data: bytes) -> dict[str, list[str]]:
+    """Return the compatibility flags of each worker of a message."""
+    with _schema().Config.from_bytes(data) as config:
+        return {
+            service.name: list(service.worker.compatibilityFlags)
+            for service in config.services
+            if service.which() == "worker"
+        }
+
+
+def _schema() -> Any:
+    return _load(SCHEMA)
+
+
+@cache
+def _load(path: Path) -> Any:
+    return capnp.SchemaParser().load(str(path))

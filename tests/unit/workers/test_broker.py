@@ -1,0 +1,104 @@
+"""The waiting end of the shim's socket."""
+
+import json
+import socket
+import stat
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pyodide_offline.errors import NetworkError, WorkerdError
+from pyodide_offline.workers import broker, shim
+from pyodide_offline.workers.answer import Answer
+
+
+@contextmanager
+def serving(answering, prepare=lambda: None):
+    with broker.serving(answering, print, prepare) as path:
+        assert path is not None
+        yield path
+
+
+def ask(path, message=b"config"):
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(10)
+        peer.connect(path)
+        shim.send(peer, message)
+        head = json.loads(shim.receive(peer))
+        return head, (None if "error" in head else shim.receive(peer))
+
+
+def test_each_shim_gets_its_answer():
+    def answering(message):
+        return Answer("/f", message.upper())
+
+    with serving(answering) as path:
+        assert ask(path, b"one") == ({"folder": "/f"}, b"ONE")
+        assert ask(path, b"two") == ({"folder": "/f"}, b"TWO")
+
+
+def test_nobody_else_can_reach_the_socket():
+    with serving(lambda m: Answer("", m)) as path:
+        assert stat.S_IMODE(Path(path).parent.stat().st_mode) == 0o700
+
+
+def test_the_socket_is_gone_afterwards():
+    with serving(lambda m: Answer("", m)) as path:
+        pass
+    assert not Path(path).parent.exists()
+
+
+def test_an_error_of_the_user_travels_as_its_text():
+    def answering(message):
+        raise NetworkError("No way out.", next_step="Set HTTPS_PROXY.")
+
+    with serving(answering) as path:
+        assert ask(path)[0] == {"error": "No way out. Set HTTPS_PROXY."}
+
+
+def test_a_peer_that_sends_half_does_not_stop_the_next():
+    with serving(lambda m: Answer("", m)) as path:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(path)
+            peer.sendall(b"\0\0\0\0\0\0\0\x09abc")
+        assert ask(path)[1] == b"config"
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 3_000_000])
+def test_frames_of_any_size_arrive_whole(size):
+    with serving(lambda m: Answer("", m)) as path:
+        assert ask(path, bytes(size))[1] == bytes(size)
+
+
+def test_frames_survive_the_smallest_pieces():
+    one, other = socket.socketpair()
+    data = b"a frame in pieces"
+
+    def drip():
+        for byte in len(data).to_bytes(shim.HEAD, "big") + data:
+            one.sendall(bytes([byte]))
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    assert shim.receive(other) == data
+    thread.join()
+    one.close()
+    other.close()
+
+
+def test_preparing_comes_first_and_may_fail():
+    order = []
+
+    def prepare():
+        order.append("prepared")
+        raise WorkerdError("no schema")
+
+    def answering(message):
+        order.append("answered")
+        return Answer("", message)
+
+    with serving(answering, prepare) as path:
+        ask(path)
+    assert order == ["prepared", "answered"]

@@ -1,0 +1,73 @@
+"""miniflare's configuration, read and rewritten."""
+
+import pytest
+
+from pyodide_offline.errors import WorkerdError
+from pyodide_offline.workers import config
+from pyodide_offline.workers.config import PythonWorker
+from tests.peers import miniflare
+
+PYTHON = ("core:user:py", "2026-11-17", ("python_workers",), "entry.py")
+OLDER = ("core:user:old", "2025-11-02", ("python_workers", "nodejs_compat"), "main.py")
+SCRIPT = ("core:user:js", "2026-11-17", ("nodejs_compat",), "index.js")
+
+
+def test_python_workers_are_found_by_their_modules():
+    found = config.python_workers(miniflare.message(SCRIPT, PYTHON, OLDER), miniflare.SCHEMA)
+    assert found == [
+        PythonWorker("core:user:py", "2026-11-17", ("python_workers",)),
+        PythonWorker("core:user:old", "2025-11-02", ("python_workers", "nodejs_compat")),
+    ]
+
+
+def test_flags_are_added_to_python_workers_only():
+    message = miniflare.message(SCRIPT, PYTHON, OLDER)
+    rewritten = config.rewrite(message, miniflare.SCHEMA, lambda _: ("added",))
+    assert miniflare.flags(rewritten) == {
+        "core:user:js": ["nodejs_compat"],
+        "core:user:py": ["python_workers", "added"],
+        "core:user:old": ["python_workers", "nodejs_compat", "added"],
+        "script": [],
+    }
+
+
+def test_each_worker_is_decided_on_its_own():
+    message = miniflare.message(PYTHON, OLDER)
+    rewritten = config.rewrite(
+        message, miniflare.SCHEMA, lambda worker: ("x",) if worker.date < "2026" else ()
+    )
+    assert miniflare.flags(rewritten)["core:user:py"] == ["python_workers"]
+    assert miniflare.flags(rewritten)["core:user:old"][-1] == "x"
+
+
+def test_a_flag_that_is_there_is_not_added_twice():
+    message = miniflare.message(PYTHON)
+    rewritten = config.rewrite(message, miniflare.SCHEMA, lambda _: ("python_workers", "new"))
+    assert miniflare.flags(rewritten)["core:user:py"] == ["python_workers", "new"]
+
+
+def test_nothing_to_add_gives_the_same_bytes_back():
+    message = miniflare.message(SCRIPT, PYTHON)
+    assert config.rewrite(message, miniflare.SCHEMA, lambda _: ()) is message
+
+
+def test_everything_else_survives_the_rewrite():
+    message = miniflare.message(PYTHON)
+    rewritten = config.rewrite(message, miniflare.SCHEMA, lambda _: ("added",))
+    assert bytes(range(256)) in rewritten
+    assert b"127.0.0.1" in rewritten
+    assert b"old style" in rewritten
+
+
+@pytest.mark.parametrize("data", [b"", b"no message", b"\xff" * 64])
+def test_what_does_not_fit_the_schema_is_an_error(data):
+    with pytest.raises(WorkerdError, match="does not fit"):
+        config.python_workers(data, miniflare.SCHEMA)
+
+
+def test_two_schemas_with_the_same_ids_can_be_loaded(tmp_path):
+    # As two wranglers in one project have them; in one parser the second would abort.
+    again = tmp_path / "workerd.capnp"
+    again.write_text(miniflare.SCHEMA.read_text())
+    message = miniflare.message(PYTHON)
+    assert config.python_workers(message, miniflare.SCHEMA) == config.python_workers(message, again)

@@ -12,12 +12,18 @@ An environment is kept by pywrangler if its pyvenv.cfg names the right Python.
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from pyodide_offline import digest, process
-from pyodide_offline.errors import OfflineError, ProjectError, ToolchainError, UnsupportedError
+from pyodide_offline.errors import (
+    NetworkError,
+    ProjectError,
+    PyodideOfflineError,
+    ToolchainError,
+    UnsupportedError,
+)
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 from pyodide_offline.store import LAYOUT, remove_tree
@@ -135,7 +141,7 @@ def _synchronize(session: Session, toolchain: Toolchain, folder: Path, python: s
     with working(session.progress, "Environments for the worker"):
         filler.make_environments(python)
     with working(session.progress, "Packages of the worker"):
-        filler.fill()
+        _fill(session, filler)
     with working(session.progress, "pywrangler sync"):
         done = process.capture(
             [pywrangler.executable, "sync"],
@@ -146,11 +152,23 @@ def _synchronize(session: Session, toolchain: Toolchain, folder: Path, python: s
         )
     if done.status != 0:
         text = f"{done.stdout}\n{done.stderr}"
-        error = uv.failure("sync the worker's packages", text, offline=session.offline)
-        if isinstance(error, OfflineError):
-            raise error
-        raise ToolchainError(f"pywrangler sync failed with status {done.status}.", why=error.why)
+        raise ToolchainError(
+            f"pywrangler sync failed with status {done.status}.",
+            why=process.tail("\n".join(uv.meaningful(text)), lines=5),
+        )
     return SyncReport("synced", python, variables)
+
+
+def _fill(session: Session, filler: "_Filler") -> None:
+    """Fill the cache from the index; where that is out of reach, what is there may do."""
+    try:
+        filler.fill()
+    except NetworkError as error:
+        session.progress.note("The package index is out of reach; uv's cache is used alone.")
+        try:
+            replace(filler, environ={**filler.environ, "UV_OFFLINE": "1"}).fill()
+        except PyodideOfflineError:
+            raise error from None
 
 
 @dataclass(frozen=True)
@@ -171,7 +189,7 @@ class _Filler:
             # (uv would fetch it from GitHub) the Pyodide one serves as well.
             try:
                 self._uv("venv", workers, "--python", f"python{series}", doing="find Python")
-            except ToolchainError:
+            except PyodideOfflineError:
                 _clear(workers)
                 request = self.interpreter.request
                 self._uv("venv", workers, "--python", request, doing=f"make {VENV}")

@@ -6,8 +6,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pyodide_offline import process
-from pyodide_offline.errors import OfflineError, ToolchainError
+from pyodide_offline import process, redact
+from pyodide_offline.errors import (
+    NetworkError,
+    OfflineError,
+    ProjectError,
+    PyodideOfflineError,
+    ToolchainError,
+)
 from pyodide_offline.session import Session
 from pyodide_offline.store import LAYOUT
 
@@ -26,6 +32,9 @@ _MISLEADING = (
 _UNCACHED = re.compile(
     r"[Bb]ecause (?:only )?([A-Za-z0-9][\w.-]*)[^.]*? (?:was|were) not found in the cache"
 )
+_NO_WHEELS = re.compile(r"([A-Za-z0-9][\w.-]*)(?:[<>=!,.*\w]*)? (?:has|have) no usable wheels")
+_UNREACHED = ("Failed to fetch", "error sending request", "dns error", "Request failed after")
+_LONGEST = 400
 
 
 def settings(session: Session, pythons: Path, told: Mapping[str, str]) -> dict[str, str]:
@@ -34,9 +43,8 @@ def settings(session: Session, pythons: Path, told: Mapping[str, str]) -> dict[s
     ``told`` is pip's configuration. Variables that the user has set stay theirs.
     """
     wanted = {"UV_CACHE_DIR": str(session.store.root / LAYOUT / "uv-cache")}
-    if not _has_index(session):
-        if index := told.get("index-url"):
-            wanted["UV_DEFAULT_INDEX"] = index
+    if not _has_index(session) and (index := told.get("index-url")):
+        wanted["UV_DEFAULT_INDEX"] = index
     ours = {name: value for name, value in wanted.items() if not session.environ.get(name)}
     return {
         **ours,
@@ -71,39 +79,46 @@ def run(
     cwd: Path,
     doing: str,
 ) -> None:
-    """Run uv. Raises OfflineError for a package that its cache lacks, else ToolchainError."""
+    """Run uv. Raises what ``failure`` makes of its words, ToolchainError if it cannot start."""
     plain = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
     done = process.capture([uv, *arguments], env={**environ, **plain}, cwd=cwd, timeout=1800)
     if done.status != 0:
         raise failure(doing, done.stderr or done.stdout, offline=environ.get("UV_OFFLINE") == "1")
 
 
-def failure(doing: str, output: str, *, offline: bool) -> ToolchainError | OfflineError:
-    """Turn uv's last words into an error."""
+def failure(doing: str, output: str, *, offline: bool) -> PyodideOfflineError:
+    """Turn uv's last words into an error of the kind that they tell of."""
     text = " ".join(output.split())
     if offline and (match := _UNCACHED.search(text)):
         return OfflineError(
-            f"The package {match[1]} is not in uv's cache, and --offline forbids to fetch it.",
+            f"The package {match[1]} is not in uv's cache, and nothing may be fetched.",
             next_step="Type once where a package index answers: pyodide-offline prefetch",
         )
-    return ToolchainError(
-        f"uv cannot {doing}.",
-        why=process.tail("\n".join(meaningful(output)), lines=6),
-        next_step="Check the dependencies in pyproject.toml: each must have a wheel that is "
-        "pure Python or made for Pyodide.",
-    )
+    why = redact.text(" ".join(meaningful(output)))[:_LONGEST]
+    if not offline and any(sign in text for sign in _UNREACHED):
+        return NetworkError(
+            f"uv cannot {doing}: the package index could not be reached.",
+            why=why,
+            next_step="Name your index in UV_DEFAULT_INDEX or pip's index-url, or check the proxy.",
+        )
+    if wheels := sorted(set(_NO_WHEELS.findall(text))):
+        return ProjectError(
+            f"uv cannot {doing}: no wheel for Python Workers of {', '.join(wheels)}.",
+            why="A wheel must be pure Python or made for Pyodide, and the index has none that is.",
+            next_step="Take the package that needs it out of the dependencies, or name an index "
+            "that has it.",
+        )
+    return ToolchainError(f"uv cannot {doing}.", why=why)
 
 
 def meaningful(output: str) -> list[str]:
-    """Return the lines from uv's own mark of an error on, without marks and ornaments."""
+    """Return the first lines from the mark of an error on, without marks and ornaments."""
     lines = [re.sub(r"^[^\w`'\"(/]+", "", line).strip() for line in output.splitlines()]
     lines = [line for line in lines if line]
-    marks = [
-        number
-        for number, line in enumerate(lines)
-        if line.startswith("error:") or "No solution found" in line or "Failed to" in line
-    ]
-    return lines[marks[0] :] if marks else lines[-3:]
+    for number, line in enumerate(lines):
+        if re.match(r"error\b|no solution found|failed to", line, re.IGNORECASE):
+            return [re.sub(r"^(?i:error):?\s+", "", one) for one in lines[number : number + 5]]
+    return lines[-3:]
 
 
 def _has_index(session: Session) -> bool:

@@ -12,13 +12,11 @@ checks, fsyncs and renames: nothing unverified ever has its final name, and what
 killed process left in tmp/ is removed by the next one that fills the same name.
 """
 
-import errno
+import glob
 import json
 import os
 import shutil
 import stat
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +25,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from pyodide_offline import digest as digests
+from pyodide_offline import disk
 from pyodide_offline.digest import Digest
 from pyodide_offline.errors import IntegrityError, StorageError
 
@@ -95,7 +94,7 @@ class Store:
         """Read the content and say whether it still has its digest."""
         try:
             if entry.is_tree:
-                return tree_digest(entry.path)[0] == entry.digest
+                return disk.tree_digest(entry.path)[0] == entry.digest
             return digests.of_file(entry.path, entry.digest.algorithm) == entry.digest
         except OSError:
             return False
@@ -171,7 +170,7 @@ class Store:
                 and digests.of_file(target, entry.digest.algorithm) == entry.digest
             ):
                 return False
-        with _disk(target), _beside(target) as temporary:
+        with disk.guarded(target), disk.beside(target) as temporary:
             shutil.copyfile(entry.path, temporary)
             if digests.of_file(temporary, entry.digest.algorithm) != entry.digest:
                 raise IntegrityError(
@@ -179,7 +178,7 @@ class Store:
                     why=f"Its content no longer has the digest {entry.digest}.",
                     next_step="Type: pyodide-offline cache verify --repair",
                 )
-            _fsync(temporary)
+            disk.fsync(temporary)
             if target.is_dir() and not target.is_symlink():
                 shutil.rmtree(target)
             temporary.replace(target)
@@ -188,15 +187,15 @@ class Store:
     @contextmanager
     def exclusive(self, name: str) -> Iterator[None]:
         """Keep every other process out of a block of this name, for work of several fills."""
-        with _disk(self.root), self._prepared(), self._lock(f"work-{quote(name, safe='')}"):
+        with disk.guarded(self.root), self._prepared(), self._lock(f"work-{quote(name, safe='')}"):
             yield
 
     def remove(self, entry: Entry) -> None:
         """Drop a name, and its content if no other name points to it."""
-        with _disk(entry.path), self._prepared(), self._lock(_NAMING):
+        with disk.guarded(entry.path), self._prepared(), self._lock(_NAMING):
             self._ref_path(entry.kind, entry.name).unlink(missing_ok=True)
             if entry.is_tree:
-                remove_tree(entry.path)
+                disk.remove_tree(entry.path)
             elif all(other.digest != entry.digest for other in self.entries()):
                 entry.path.unlink(missing_ok=True)
 
@@ -208,19 +207,19 @@ class Store:
         freed = 0
         if not self._base.is_dir():
             return freed
-        with _disk(self.root), self._prepared():
+        with disk.guarded(self.root), self._prepared():
             with self._lock(_NAMING):
                 kept = {entry.path for entry in self.entries()}
                 for pattern in ("blobs/*/*/*", "trees/*/*"):
                     for content in self._base.glob(pattern):
                         if content not in kept:
-                            freed += tree_size(content)
-                            _remove(content)
+                            freed += disk.tree_size(content)
+                            disk.remove(content)
             for leftover in self._base.glob("tmp/*"):
                 with self._lock(leftover.name.rsplit("~", 1)[0], wait=False) as held:
                     if held:
-                        freed += tree_size(leftover)
-                        _remove(leftover)
+                        freed += disk.tree_size(leftover)
+                        disk.remove(leftover)
         return freed
 
     # -- inside --------------------------------------------------------------------
@@ -239,12 +238,12 @@ class Store:
         if found and not replace:
             return found
         label = f"{quote(kind, safe='')}-{quote(name, safe='')}"
-        with _disk(self.root), self._prepared(), self._lock(label):
+        with disk.guarded(self.root), self._prepared(), self._lock(label):
             found = self.find(kind, name)
             if found and not (replace and not self.intact(found)):
                 return found
-            for leftover in (self._base / "tmp").glob(f"{_glob_escape(label)}~*"):
-                _remove(leftover)
+            for leftover in (self._base / "tmp").glob(f"{glob.escape(label)}~*"):
+                disk.remove(leftover)
             temporary = self._base / "tmp" / f"{label}~{os.getpid()}"
             try:
                 if tree:
@@ -254,7 +253,7 @@ class Store:
                 provenance = produce(temporary)
                 return self._publish_file(kind, name, temporary, provenance, expected)
             finally:
-                _remove(temporary)
+                disk.remove(temporary)
 
     def _publish_file(
         self,
@@ -275,20 +274,20 @@ class Store:
         blob = self._blob_path(digest)
         size = temporary.stat().st_size
         temporary.chmod(0o444)
-        _fsync(temporary)
+        disk.fsync(temporary)
         with self._lock(_NAMING):
             blob.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(blob)
             return self._publish_ref(Entry(kind, name, digest, size, blob, provenance))
 
     def _publish_tree(self, kind: str, name: str, temporary: Path, provenance: Provenance) -> Entry:
-        digest, size = tree_digest(temporary)
+        digest, size = disk.tree_digest(temporary)
         target = self._tree_path(kind, name)
         entry = Entry(kind, name, digest, size, target, provenance, is_tree=True)
         with self._lock(_NAMING):
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
-                remove_tree(target)
+                disk.remove_tree(target)
             temporary.rename(target)
             return self._publish_ref(entry)
 
@@ -305,9 +304,9 @@ class Store:
         return entry
 
     def _publish_bytes(self, data: bytes, target: Path) -> None:
-        with _disk(target), self._prepared(), _beside(target) as temporary:
+        with disk.guarded(target), self._prepared(), disk.beside(target) as temporary:
             temporary.write_bytes(data)
-            _fsync(temporary)
+            disk.fsync(temporary)
             temporary.replace(target)
 
     def _read_ref(self, path: Path, kind: str, name: str) -> Entry | None:
@@ -355,112 +354,3 @@ class Store:
             yield True
         finally:
             lock.release()
-
-
-def tree_digest(folder: Path) -> tuple[Digest, int]:
-    """Return the sha256 of a folder's sorted listing with contents, and its size in bytes.
-
-    Byte-code caches are left out: running what is inside may add them.
-    """
-    lines, size = [], 0
-    for path in sorted(_walk(folder)):
-        found = path.lstat()
-        relative = path.relative_to(folder).as_posix()
-        if stat.S_ISLNK(found.st_mode):
-            lines.append(f"l {relative} {path.readlink()}")
-        else:
-            size += found.st_size
-            executable = "x" if found.st_mode & 0o100 else "-"
-            lines.append(f"f{executable} {relative} {digests.of_file(path).hex}")
-    return digests.of_bytes("\n".join(lines).encode()), size
-
-
-def tree_size(path: Path) -> int:
-    """Return the bytes of a file or of all files in a folder."""
-    if not path.is_dir() or path.is_symlink():
-        return path.lstat().st_size
-    return sum(one.lstat().st_size for one in _walk(path))
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for base, folders, files in os.walk(folder):
-        links = [name for name in folders if (Path(base) / name).is_symlink()]
-        folders[:] = [name for name in folders if name != "__pycache__" and name not in links]
-        yield from (Path(base) / name for name in [*files, *links])
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder although parts of it are read-only."""
-    if not folder.exists():
-        return
-    for base, _, files in os.walk(folder):
-        Path(base).chmod(0o700)
-        if sys.platform == "win32":  # elsewhere a read-only file can be removed
-            for name in files:
-                (Path(base) / name).chmod(0o600)
-    shutil.rmtree(folder)
-
-
-def write_whole(target: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write a file so that it is there whole or not at all. Raises StorageError."""
-    with _disk(target), _beside(target) as temporary:
-        temporary.write_bytes(data)
-        temporary.chmod(mode)
-        _fsync(temporary)
-        temporary.replace(target)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        remove_tree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _glob_escape(text: str) -> str:
-    import glob
-
-    return glob.escape(text)
-
-
-@contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        # Some filesystems (and Windows, for a read-only handle) cannot; the rename stays atomic.
-        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EACCES):
-            raise
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _disk(where: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(
-                f"The disk that holds {where} is full.",
-                why="Nothing half-written was left behind.",
-                next_step="Make room (pyodide-offline cache prune), or name another folder.",
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(
-                f"Cannot write {error.filename or where}: {error.strerror}.",
-                next_step="Give yourself write access, or set PYODIDE_OFFLINE_STORE_DIR.",
-            ) from error
-        raise

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyodide_offline import digest as digests
+from pyodide_offline.disk import tree_size
 from pyodide_offline.session import Session
-from pyodide_offline.store import Entry, tree_size
+from pyodide_offline.store import Entry
 from pyodide_offline.workers import supply
 
 

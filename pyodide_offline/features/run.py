@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyodide_offline import process
+from pyodide_offline.disk import write_whole
 from pyodide_offline.session import Session
-from pyodide_offline.store import write_whole
 from pyodide_offline.workers import broker, project, schema, shim, supply
 from pyodide_offline.workers.supply import Supplied
 from pyodide_offline.workers.toolchain import chain, sync
@@ -42,11 +42,12 @@ class Plan:
 
 def plan(session: Session, command: Sequence[str], config: Path | None = None) -> Plan:
     """Read the project and the command. Raises ProjectError for a broken configuration."""
-    named = config or _named_config(command, session.project)
-    path = named or project.find_config(session.project)
+    wranglers = _wranglers_arguments(command)
+    named = _option(wranglers or (), "--config", "-c")
+    path = config or (session.project / named if named else project.find_config(session.project))
     worker = None
-    if path or _names(command, "wrangler") or _names(command, "pywrangler"):
-        worker = project.read(session.project, path, _option(command, "--env", "-e"))
+    if path or wranglers is not None:
+        worker = project.read(session.project, path, _option(wranglers or (), "--env", "-e"))
     if worker is None or not worker.is_python:
         return Plan(worker, _names(command, "pywrangler"))
     synced = (worker.config.parent / "pyproject.toml").is_file()
@@ -190,9 +191,12 @@ def _scripts(folder: Path) -> str:
     return ""
 
 
-def _named_config(command: Sequence[str], folder: Path) -> Path | None:
-    named = _option(command, "--config", "-c")
-    return folder / named if named else None
+def _wranglers_arguments(command: Sequence[str]) -> Sequence[str] | None:
+    """Return what follows wrangler or pywrangler in a command, None if neither is named."""
+    for place, word in enumerate(command[:4]):
+        if _names([word], "wrangler") or _names([word], "pywrangler"):
+            return command[place + 1 :]
+    return None
 
 
 def _option(command: Sequence[str], *names: str) -> str | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pyodide_offline import digest as digests
+from pyodide_offline import disk
 from pyodide_offline import store as stores
 from pyodide_offline.errors import IntegrityError, StorageError
 from pyodide_offline.store import Entry, Store
@@ -317,7 +318,7 @@ def test_no_room_at_any_moment_is_a_storage_error_with_nothing_half_written(
 
     with monkeypatch.context() as patch:
         if moment == "fsync":
-            patch.setattr(stores, "_fsync", full)
+            patch.setattr(disk, "fsync", full)
         elif moment == "naming":
             patch.setattr(Store, "_publish_bytes", full)
         with pytest.raises(StorageError, match="is full") as caught:
@@ -526,7 +527,7 @@ def test_a_sweep_waits_for_a_content_that_has_no_name_yet(
     assert store.intact(made)
 
 
-# -- memos and whole files ---------------------------------------------------------------
+# -- memos -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [None, 0, "text", ["a", {"b": None}], False])
@@ -541,21 +542,3 @@ def test_a_damaged_answer_counts_as_none(store: Store, damage: bytes) -> None:
     (memo,) = (store.root / stores.LAYOUT / "memos").glob("*/*.json")
     memo.write_bytes(damage)
     assert store.memo("probe", "key") is None
-
-
-def test_a_file_is_written_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = tmp_path / "new folder" / "file"
-    stores.write_whole(target, b"old", mode=0o755)
-    if os.name != "nt":
-        assert stat.S_IMODE(target.stat().st_mode) == 0o755
-
-    def full(_: Path) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(stores, "_fsync", full)
-    with pytest.raises(StorageError, match="is full"):
-        stores.write_whole(target, b"new")
-    assert target.read_bytes() == b"old"
-    assert list(target.parent.iterdir()) == [target]

@@ -17,16 +17,18 @@ from pathlib import Path
 from typing import Literal
 
 from pyodide_offline import digest, process
+from pyodide_offline.disk import remove_tree
 from pyodide_offline.errors import (
     NetworkError,
     ProjectError,
     PyodideOfflineError,
+    StorageError,
     ToolchainError,
     UnsupportedError,
 )
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
-from pyodide_offline.store import LAYOUT, remove_tree
+from pyodide_offline.store import LAYOUT
 from pyodide_offline.workers.toolchain import interpreter as interpreters
 from pyodide_offline.workers.toolchain import pip, upstream, uv
 from pyodide_offline.workers.toolchain.chain import Toolchain
@@ -121,7 +123,13 @@ def prepare(
     with _only_one(session, folder):
         if not needed(folder, toolchain.pywrangler.version):  # another run did it meanwhile
             return SyncReport("fresh", python)
-        return _synchronize(session, toolchain, folder, python)
+        try:
+            return _synchronize(session, toolchain, folder, python)
+        except OSError as error:
+            raise StorageError(
+                f"Cannot write {error.filename or folder}: {error.strerror}.",
+                next_step="Give yourself write access to the project, and see that there is room.",
+            ) from error
 
 
 def _synchronize(session: Session, toolchain: Toolchain, folder: Path, python: str) -> SyncReport:
@@ -248,7 +256,7 @@ def _fits(environment: Path, series: str) -> bool:
 
 
 def _clear(environment: Path) -> None:
-    if environment.is_symlink():
+    if environment.is_symlink() or environment.is_file():
         environment.unlink()
     remove_tree(environment)
 

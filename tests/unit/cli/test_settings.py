@@ -1,0 +1,66 @@
+"""Settings from files."""
+
+import pytest
+
+from pyodide_offline.cli import settings
+from pyodide_offline.errors import SettingsError
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv(settings.CONFIG_VARIABLE, str(path))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, own):
+    place = tmp_path / "project" / "below"
+    place.mkdir(parents=True)
+    return place
+
+
+def test_without_files_there_are_no_settings(folder):
+    (folder.parent / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert settings.load(folder) == {}
+
+
+def test_the_projects_table_wins_over_the_users_file(folder, own):
+    own.write_text('bundle = "npm"\noffline = true\n')
+    (folder.parent / "pyproject.toml").write_text('[tool.pyodide-offline]\nbundle = "official"\n')
+    assert settings.load(folder) == {"bundle": "official", "offline": True}
+
+
+def test_click_gets_them_for_each_command(folder, own, monkeypatch):
+    monkeypatch.chdir(folder)
+    own.write_text('cache-dir = "/c"\n')
+    found = settings.defaults(["run", "cache"])
+    assert found["run"]["cache_dir"] == "/c"
+    assert found["cache"]["list"]["cache_dir"] == "/c"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nonsense = 1", "does not know"),
+        ("offline = 'yes'", "true or false"),
+        ("bundle = 3", "must be a text"),
+        ("bundle = ", "not valid TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named(folder, own, text, says):
+    own.write_text(text)
+    with pytest.raises(SettingsError, match=says):
+        settings.load(folder)
+
+
+def test_a_wrong_table_in_pyproject_is_named(folder):
+    (folder.parent / "pyproject.toml").write_text("[tool]\npyodide-offline = 1\n")
+    with pytest.raises(SettingsError, match="not a table"):
+        settings.load(folder)
+
+
+def test_bytes_that_are_no_text_are_an_error(folder, own):
+    own.write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="Cannot read"):
+        settings.load(folder)

@@ -1,0 +1,69 @@
+"""The store filled with what a worker needs."""
+
+import pytest
+
+from pyodide_offline.errors import ProjectError, WorkerdError
+from pyodide_offline.features import prefetch
+from pyodide_offline.workers import supply
+from pyodide_offline.workers.probe import Want
+from pyodide_offline.workers.supply import Supplied
+from tests.peers import workerd
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The dates and flags that bundles are supplied for."""
+    seen = []
+
+    def supplying(session, binary, date, flags, *, policy, npm, renew=False):
+        seen.append((date, tuple(flags), policy))
+
+        def produce(target):
+            target.write_bytes(b"bundle")
+            return {"pyodide": "314.0.6", "python": "3.14.2"}
+
+        entry = session.store.fill("bundle", date, produce)
+        return Supplied(Want("314.0.6_1", "", None), entry, "dev", ())
+
+    monkeypatch.setattr(supply, "supply", supplying)
+    return seen
+
+
+def test_a_bare_binary_is_asked_for_its_own_date(session, tmp_path, asked):
+    fake = workerd.make(tmp_path / "w")
+    report = prefetch.for_binary(session, fake.path)
+    assert asked == [("2026-11-17", ("python_workers",), "auto")]
+    assert report.fetched
+    assert report.items[0].version == "314.0.6 (Python 3.14.2)"
+    assert (report.folder / "pyodide_dev.capnp.bin").read_bytes() == b"bundle"
+
+
+def test_date_flags_and_policy_are_passed_on(session, tmp_path, asked):
+    fake = workerd.make(tmp_path / "w")
+    prefetch.for_binary(session, fake.path, date="2025-11-02", flags=["x"], policy="npm")
+    assert asked == [("2025-11-02", ("python_workers", "x"), "npm")]
+
+
+def test_the_second_time_nothing_is_fetched(session, tmp_path, asked):
+    fake = workerd.make(tmp_path / "w")
+    prefetch.for_binary(session, fake.path)
+    session.store.made.clear()
+    assert not prefetch.for_binary(session, fake.path).fetched
+
+
+def test_a_program_that_is_not_workerd_is_an_error(session, tmp_path):
+    with pytest.raises(WorkerdError, match="does not tell its version"):
+        prefetch.own_date(tmp_path.__class__("/bin/true"))
+
+
+def test_a_binary_that_is_not_there_is_an_error(session, tmp_path):
+    with pytest.raises(WorkerdError, match="There is no workerd"):
+        prefetch.for_binary(session, tmp_path / "none")
+
+
+@pytest.mark.parametrize("main", ["src/index.js", "worker.ts"])
+def test_a_main_that_is_not_python_is_an_error(session, main):
+    text = f'main = "{main}"\ncompatibility_date = "2026-11-17"\n'
+    (session.project / "wrangler.toml").write_text(text)
+    with pytest.raises(ProjectError, match="not Python"):
+        prefetch.for_project(session)

@@ -1,0 +1,199 @@
+"""One command with all that it needs."""
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pyodide_offline import process
+from pyodide_offline.errors import ProjectError
+from pyodide_offline.features import run
+from pyodide_offline.workers import shim, supply
+from pyodide_offline.workers.probe import Want
+from pyodide_offline.workers.supply import Supplied
+from pyodide_offline.workers.toolchain import chain, sync
+
+PYTHON = 'main = "src/entry.py"\ncompatibility_date = "2026-11-17"\n'
+PYTHON += 'compatibility_flags = ["python_workers"]\n'
+SCRIPT = PYTHON.replace("entry.py", "index.js")
+
+
+@pytest.fixture
+def project(session):
+    (session.project / "wrangler.toml").write_text(PYTHON)
+    (session.project / "pyproject.toml").write_text("[project]\nname = 'w'\nversion = '1'\n")
+    return session.project
+
+
+class FakeChain:
+    """A toolchain of nothing: the real one is asked in tests/e2e."""
+
+    def __init__(self, folder: Path) -> None:
+        self.wrangler = type("W", (), {"workerd": folder / "workerd", "schema": folder / "s"})()
+        self.node = type("N", (), {"npm": ("npm",)})()
+
+    def environment(self, environ, extra=None):
+        return {**environ, **(extra or {}), "CHAIN": "yes"}
+
+
+@pytest.fixture
+def chained(session, monkeypatch):
+    """The toolchain is there; what the features ask of it is written down."""
+    asked = []
+
+    def get(session, *, pywrangler, version=None):
+        asked.append(("chain", pywrangler, version))
+        return FakeChain(session.project)
+
+    def prepare(session, found, python):
+        asked.append(("sync", python))
+        return sync.SyncReport("synced", python, {"UV_X": "1"})
+
+    def supplying(session, binary, date, flags, *, policy, npm, renew=False):
+        asked.append(("supply", date, policy))
+
+        def produce(target):
+            target.write_bytes(b"bundle")
+            return {"pyodide": "314.0.6", "python": "3.14.2"}
+
+        entry = session.store.fill("bundle", "b", produce)
+        return Supplied(Want("314.0.6_1", "", None), entry, "dev", ())
+
+    monkeypatch.setattr(chain, "get", get)
+    monkeypatch.setattr(sync, "prepare", prepare)
+    monkeypatch.setattr(supply, "supply", supplying)
+    return asked
+
+
+def go(session, *command, **more):
+    said = []
+    status = run.run(session, command, said.append, **more)
+    return status, said
+
+
+def test_the_commands_status_is_returned(session, project, chained):
+    assert go(session, "sh", "-c", "exit 42")[0] == 42
+    assert go(session, "true")[0] == 0
+
+
+def test_the_command_sees_shim_workerd_and_socket(session, project, chained):
+    script = "env > seen; test -S $PYODIDE_OFFLINE_SOCKET"
+    assert go(session, "sh", "-c", script)[0] == 0
+    seen = dict(line.split("=", 1) for line in (project / "seen").read_text().splitlines())
+    assert seen[shim.WORKERD] == str(project / "workerd")
+    assert seen[shim.FOLDER] == str(session.cache_dir)
+    assert os.access(seen["MINIFLARE_WORKERD_PATH"], os.X_OK)
+    assert (seen["CHAIN"], seen["UV_X"]) == ("yes", "1")
+    assert seen["WRANGLER_SEND_METRICS"] == "false"
+    assert not Path(seen[shim.SOCKET]).exists()
+
+
+def test_it_says_once_which_python_runs(session, project, chained):
+    _, said = go(session, "true")
+    assert len(said) == 1
+    assert said[0].startswith("Python 3.14.2, Pyodide 314.0.6, assembled from npm")
+
+
+def test_a_setting_of_the_user_wins(session, project, chained):
+    session = replace(session, environ={**session.environ, "WRANGLER_SEND_METRICS": "true"})
+    go(session, "sh", "-c", "echo $WRANGLER_SEND_METRICS > seen")
+    assert (project / "seen").read_text() == "true\n"
+
+
+def test_offline_is_passed_on_to_uv_and_npm(session, project, chained):
+    go(replace(session, offline=True), "sh", "-c", "echo $UV_OFFLINE $npm_config_offline > seen")
+    assert (project / "seen").read_text() == "1 true\n"
+
+
+def test_a_workerd_that_the_user_has_named_stays_in_place(session, project, chained):
+    session = replace(session, environ={**session.environ, "MINIFLARE_WORKERD_PATH": "/my/workerd"})
+    go(session, "sh", "-c", f"echo ${shim.WORKERD} > seen")
+    assert (project / "seen").read_text() == "/my/workerd\n"
+
+
+def test_run_inside_run_does_not_take_its_own_shim_for_workerd(session, project, chained):
+    shimmed = {**session.environ, "MINIFLARE_WORKERD_PATH": "/x/pyodide-offline-workerd"}
+    go(replace(session, environ=shimmed), "sh", "-c", f"echo ${shim.WORKERD} > seen")
+    assert (project / "seen").read_text() == f"{project}/workerd\n"
+
+
+def test_a_javascript_project_needs_no_bundle(session, project, chained):
+    (project / "wrangler.toml").write_text(SCRIPT)
+    status, said = go(session, "true")
+    assert (status, said) == (0, [])
+    assert [step[0] for step in chained] == ["chain"]
+
+
+@pytest.mark.parametrize(
+    ("command", "pywrangler"),
+    [
+        (["pywrangler", "dev"], True),
+        (["uv", "run", "pywrangler", "dev"], True),
+        (["wrangler", "dev"], False),
+        (["npx", "wrangler", "dev"], False),
+        (["npx", "--yes", "wrangler", "dev"], False),
+        (["pytest"], True),
+        (["npm", "run", "dev"], False),
+    ],
+)
+def test_packages_are_synced_for_pywrangler_only(session, project, command, pywrangler):
+    assert run.plan(session, command).pywrangler is pywrangler
+
+
+def test_a_script_of_npm_that_starts_pywrangler_counts(session, project):
+    (project / "package.json").write_text('{"scripts": {"dev": "pywrangler dev"}}')
+    assert run.plan(session, ["npm", "run", "dev"]).pywrangler
+
+
+def test_a_project_without_pyproject_is_not_synced(session, project):
+    (project / "pyproject.toml").unlink()
+    assert not run.plan(session, ["pytest"]).pywrangler
+
+
+@pytest.mark.parametrize("option", [["-c", "other.toml"], ["--config=other.toml"]])
+def test_a_configuration_named_in_the_command_is_read(session, project, option):
+    (project / "other.toml").write_text(PYTHON.replace("2026-11-17", "2025-11-02"))
+    worker = run.plan(session, ["pywrangler", "dev", *option]).worker
+    assert worker is not None
+    assert worker.date == "2025-11-02"
+
+
+def test_options_of_other_programs_are_not_wranglers(session, project):
+    assert run.plan(session, ["sh", "-c", "echo --env=x -e y"]).worker is not None
+
+
+def test_without_a_configuration_wrangler_is_not_started(session, monkeypatch):
+    monkeypatch.setattr("pyodide_offline.workers.project.CONFIG_NAMES", ("wrangler.none",))
+    with pytest.raises(ProjectError, match="no wrangler configuration"):
+        run.plan(session, ["pywrangler", "dev"])
+    assert run.plan(session, ["pytest"]).worker is None
+
+
+def test_the_launcher_starts_the_shim_from_a_path_with_spaces(session):
+    launcher = run.launcher(session)
+    assert " " in str(launcher)
+    done = subprocess.run([launcher], capture_output=True, check=False, env={shim.WORKERD: ""})
+    assert done.returncode == 127
+    assert b"names no workerd" in done.stderr
+
+
+def test_the_launcher_is_written_once(session):
+    before = run.launcher(session).stat().st_mtime_ns
+    assert run.launcher(session).stat().st_mtime_ns == before
+
+
+def test_no_process_is_left(session, project, chained):
+    status, _ = go(session, "sh", "-c", "sleep 300 & echo $! > pid; exit 3")
+    assert status == 3
+    pid = int((project / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_supervise_is_given_the_project_as_folder(session, project, chained, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(process, "supervise", lambda *_, **named: seen.update(named) or 0)
+    go(session, "true")
+    assert seen["cwd"] == session.project

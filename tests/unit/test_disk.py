@@ -1,0 +1,83 @@
+"""Whole files, whole folders, a full disk."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from pyodide_offline import disk
+from pyodide_offline.errors import StorageError
+
+
+def test_a_file_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "new folder" / "file"
+    disk.write_whole(target, b"old", mode=0o755)
+    if os.name != "nt":
+        assert stat.S_IMODE(target.stat().st_mode) == 0o755
+
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(disk, "fsync", full)
+    with pytest.raises(StorageError, match="is full"):
+        disk.write_whole(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_an_error_of_storage(tmp_path: Path, number: int) -> None:
+    with pytest.raises(StorageError, match="is full"), disk.guarded(tmp_path):
+        raise OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_missing_rights_are_an_error_of_storage(tmp_path: Path, number: int) -> None:
+    with pytest.raises(StorageError, match="Cannot write"), disk.guarded(tmp_path):
+        raise OSError(number, os.strerror(number))
+
+
+def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionResetError), disk.guarded(tmp_path):
+        raise ConnectionResetError
+
+
+def _tree(folder: Path) -> Path:
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "file").write_text("text")
+    (folder / "link").symlink_to("sub/file")
+    return folder
+
+
+def test_a_folders_digest_changes_with_content_mode_link_and_name(tmp_path: Path) -> None:
+    folder = _tree(tmp_path / "tree")
+    seen = {disk.tree_digest(folder)[0]}
+    (folder / "sub" / "file").write_text("other")
+    seen.add(disk.tree_digest(folder)[0])
+    (folder / "sub" / "file").chmod(0o755)
+    seen.add(disk.tree_digest(folder)[0])
+    (folder / "link").unlink()
+    (folder / "link").symlink_to("sub")
+    seen.add(disk.tree_digest(folder)[0])
+    (folder / "sub").rename(folder / "bus")
+    seen.add(disk.tree_digest(folder)[0])
+    assert len(seen) == 5
+
+
+def test_byte_code_caches_do_not_count(tmp_path: Path) -> None:
+    folder = _tree(tmp_path / "tree")
+    before = disk.tree_digest(folder)
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "x.pyc").write_bytes(b"x")
+    assert disk.tree_digest(folder) == before
+
+
+def test_read_only_folders_can_be_removed(tmp_path: Path) -> None:
+    folder = _tree(tmp_path / "tree")
+    (folder / "sub").chmod(0o500)
+    disk.remove_tree(folder)
+    assert not folder.exists()

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pyodide_offline import digest, process
-from pyodide_offline.errors import ToolchainError
+from pyodide_offline.errors import StorageError, ToolchainError
 from pyodide_offline.session import Session
 
 _MEMO = "program-version"
+# How pip, npm and uv, which pass on what the system says, tell of a full disk or quota.
+_FULL = ("ENOSPC", "EDQUOT", "No space left on device", "Disk quota exceeded", "os error 28")
 
 
 def which(name: str, environ: Mapping[str, str]) -> Path | None:
@@ -39,6 +41,16 @@ def version(session: Session, program: Path) -> str | None:
     if key:
         session.store.remember(_MEMO, key, match[0])
     return match[0]
+
+
+def refuse_full_disk(output: str, where: Path) -> None:
+    """Raise StorageError if a program's output says that it failed for want of room."""
+    if any(sign in output for sign in _FULL):
+        raise StorageError(
+            f"A disk is full: the one that holds {where}, or a cache of the tool's own.",
+            why="Nothing half-written was left behind in the store.",
+            next_step="Make room (pyodide-offline cache prune), or name another folder.",
+        )
 
 
 def _folder(session: Session) -> Path | None:

@@ -16,6 +16,7 @@ from pyodide_offline.errors import (
 )
 from pyodide_offline.session import Session
 from pyodide_offline.store import LAYOUT
+from pyodide_offline.workers.toolchain import programs
 
 _INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX")
 _TRUST_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS")
@@ -83,6 +84,7 @@ def run(
     plain = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
     done = process.capture([uv, *arguments], env={**environ, **plain}, cwd=cwd, timeout=1800)
     if done.status != 0:
+        programs.refuse_full_disk(done.stderr, cwd)
         raise failure(doing, done.stderr or done.stdout, offline=environ.get("UV_OFFLINE") == "1")
 
 

@@ -19,7 +19,7 @@ from pyodide_offline import process
 from pyodide_offline.errors import ToolchainError, UnsupportedError
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
-from pyodide_offline.workers.toolchain import node, platforms
+from pyodide_offline.workers.toolchain import node, platforms, programs
 
 KIND = "wrangler"
 DEFAULT_VERSION = "4.164.0"
@@ -46,7 +46,7 @@ class Wrangler:
 
 
 def find(session: Session) -> Wrangler | None:
-    """Return the project's wrangler, else the newest one in the store, else None.
+    """Return the project's wrangler, else the managed DEFAULT_VERSION, else None.
 
     Raises ToolchainError if the project's is incomplete, UnsupportedError for Yarn's
     Plug'n'Play and for machines that workerd does not run on.
@@ -165,6 +165,7 @@ def _install(
             timeout=1800,
         )
     if done.status != 0:
+        programs.refuse_full_disk(done.stderr, session.store.root)
         raise ToolchainError(
             f"npm cannot install wrangler {version}.",
             why=_reason(done.stderr or done.stdout),

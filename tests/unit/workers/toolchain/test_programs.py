@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyodide_offline import process
+from pyodide_offline.errors import StorageError
 from pyodide_offline.session import Session
 from pyodide_offline.workers.toolchain import programs
 from tests.unit.workers.toolchain.conftest import Program
@@ -69,3 +70,12 @@ def _capture(monkeypatch: pytest.MonkeyPatch, answer: str) -> list[object]:
 
     monkeypatch.setattr(process, "capture", capture)
     return calls
+
+
+@pytest.mark.parametrize(
+    "output", ["npm error code ENOSPC", "OSError: [Errno 28] No space left on device"]
+)
+def test_a_full_disk_is_told_apart(output: str) -> None:
+    with pytest.raises(StorageError, match="/somewhere"):
+        programs.refuse_full_disk(output, Path("/somewhere"))
+    programs.refuse_full_disk("npm error code E404", Path("/somewhere"))

@@ -9,6 +9,7 @@ import pytest
 from pyodide_offline.errors import (
     OfflineError,
     ProjectError,
+    StorageError,
     ToolchainError,
     UnsupportedError,
 )
@@ -212,3 +213,15 @@ def test_a_python_that_npm_has_no_pyodide_for(
     assert project.is_dir()
     with pytest.raises(UnsupportedError, match=r"official Python 3\.12 bundle"):
         sync.prepare(session, tools, "3.12", reachable=lambda: False)
+
+
+@pytest.mark.usefixtures("log")
+def test_a_project_that_cannot_be_written(
+    session: Session, project: Path, tools: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(project / ".venv-workers"))
+
+    monkeypatch.setattr(sync, "_clear", refuse)
+    with pytest.raises(StorageError, match="venv-workers: Permission denied"):
+        sync.prepare(session, tools, "3.14", reachable=lambda: False)

@@ -74,7 +74,7 @@ def provide(session: Session, wanted: str) -> Node:
 def global_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variable that keeps the user's global npmrc in force.
 
-    npm looks for it below its prefix (docs.npmjs.com, "npmrc"), which is another one for a
+    npm looks for it below its prefix (its manual, "npmrc"), which is another one for a
     managed Node or with a prefix of ours: registries, logins and CA files would be lost.
     """
     if any(name.lower() == _GLOBAL for name in environ):

@@ -37,7 +37,7 @@ def install(
         timeout=1800,
     )
     if done.status != 0:
-        programs.refuse_full_disk(done.stderr, target)
+        programs.refuse_full_disk(done.stderr, session.store.root)
         raise ToolchainError(
             f"Cannot get {what} from the Python package index.",
             why=_reason(done.stderr or done.stdout),

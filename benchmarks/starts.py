@@ -224,10 +224,15 @@ def start_by_hand(
     """
     command = [PROGRAM, "run", "--", "wrangler", "dev"]
     with started(command, project, env=os.environ, log=scratch / "log") as server:
-        commands = list(server.processes().values())
+        commands = [
+            Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+            for pid in server.processes()
+        ]
     found = {
         (words[0], word.removeprefix(FOLDER_FLAG))
-        for words in map(shlex.split, commands)
+        for words in commands
+        # miniflare gives an inspector to the process with the user's worker only.
+        if any(word.startswith("--inspector-addr") for word in words)
         for word in words
         if word.startswith(FOLDER_FLAG)
     }

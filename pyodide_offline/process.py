@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from pyodide_offline import redact
 from pyodide_offline.errors import ToolchainError
@@ -70,57 +71,85 @@ def tail(output: str, lines: int = 1) -> str:
     return redact.text(" ".join(kept[-lines:]))[:400]
 
 
-def supervise(command: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None) -> int:
+def supervise(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    started: Callable[[], None] = lambda: None,
+) -> int:
     """Run a program in the foreground and return its status as a shell would give it.
 
     The terminal sends Ctrl-C to the child as well, so it is only ignored here; SIGTERM
     and SIGHUP, which reach this process alone, are passed on. What the child leaves
     running is ended afterwards (Linux: orphans come to us as their subreaper).
-    Raises ToolchainError if the program cannot be started.
+    ``started`` is called once it runs. Raises ToolchainError if it cannot be started.
     """
-    reaping = _become_subreaper()
-    try:
-        child = subprocess.Popen(list(command), env=dict(env), cwd=cwd)
-    except FileNotFoundError as error:
-        raise ToolchainError(
-            f"There is no program {command[0]!r} to run.",
-            next_step="Check its name, or install it; pywrangler and wrangler are brought for you.",
-        ) from error
-    except OSError as error:
-        raise ToolchainError(f"Cannot start {command[0]}: {error.strerror}.") from error
-    try:
-        with _forwarding(child):
+    with _Forwarding() as forwarding:
+        try:
+            child = subprocess.Popen(list(command), env=dict(env), cwd=cwd)
+        except FileNotFoundError as error:
+            raise ToolchainError(
+                f"There is no program {command[0]!r} to run.",
+                next_step="Check its name, or install it; pywrangler and wrangler are brought "
+                "for you.",
+            ) from error
+        except OSError as error:
+            raise ToolchainError(f"Cannot start {command[0]}: {error.strerror}.") from error
+        reaping = False
+        try:
+            forwarding.to(child)
+            # Early enough: nobody is orphaned in the first milliseconds.
+            reaping = _become_subreaper()
+            started()
             status = child.wait()
-    finally:
-        if child.poll() is None:
-            child.kill()
-            child.wait()
-        if reaping:
-            _end_orphans()
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+            if reaping:
+                _end_orphans()
     return 128 - status if status < 0 else status
 
 
-@contextmanager
-def _forwarding(child: "subprocess.Popen[bytes]") -> Iterator[None]:
-    def forward(number: int, _: FrameType | None) -> None:
-        with suppress(ProcessLookupError):
+class _Forwarding:
+    """Signals for the child; one that comes before there is a child waits for it."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Forwarding":
+        if threading.current_thread() is threading.main_thread():
+            # No SIG_IGN: the child would inherit that, and never hear of a Ctrl-C.
+            interrupt = _nothing if _in_foreground() else self._forward
+            self._before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
+            for name in ("SIGTERM", "SIGHUP"):
+                if number := getattr(signal, name, None):
+                    self._before[number] = signal.signal(number, self._forward)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def to(self, child: "subprocess.Popen[bytes]") -> None:
+        """Name the child, and give it what has come meanwhile."""
+        self._child = child
+        for number in self._early:
             child.send_signal(number)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers: dict[int, Callable[[int, FrameType | None], None] | signal.Handlers] = {
-        signal.SIGINT: signal.SIG_IGN if sys.stdin and _in_foreground() else forward,
-        signal.SIGTERM: forward,
-    }
-    if sys.platform != "win32":
-        handlers[signal.SIGHUP] = forward
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def _forward(self, number: int, _: FrameType | None) -> None:
+        if self._child is None:
+            self._early.append(number)
+        else:
+            # Does nothing once the child was waited for, so never hits a stranger.
+            self._child.send_signal(number)
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    pass
 
 
 def _in_foreground() -> bool:

@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from pyodide_offline import process
 from pyodide_offline.disk import write_whole
+from pyodide_offline.errors import PyodideOfflineError
 from pyodide_offline.session import Session
 from pyodide_offline.workers import broker, project, schema, shim, supply
 from pyodide_offline.workers.supply import Supplied
-from pyodide_offline.workers.toolchain import chain, sync
+from pyodide_offline.workers.toolchain import chain, freshness
 from pyodide_offline.workers.toolchain.chain import Toolchain
 
 if TYPE_CHECKING:
@@ -34,10 +36,11 @@ _RUNNERS = {"npm", "pnpm", "yarn", "bun"}
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command needs, known before it starts."""
+    """What a command needs, known before it starts; ``syncs`` if it is pywrangler's own sync."""
 
     worker: project.Worker | None
     pywrangler: bool
+    syncs: bool = False
 
 
 def plan(session: Session, command: Sequence[str], config: Path | None = None) -> Plan:
@@ -51,7 +54,9 @@ def plan(session: Session, command: Sequence[str], config: Path | None = None) -
     if worker is None or not worker.is_python:
         return Plan(worker, _names(command, "pywrangler"))
     synced = (worker.config.parent / "pyproject.toml").is_file()
-    return Plan(worker, synced and not _plain_wrangler(command, session.project))
+    pywrangler = synced and not _plain_wrangler(command, session.project)
+    syncs = _names(command, "pywrangler") and (wranglers or ("",))[0] == "sync"
+    return Plan(worker, pywrangler, syncs)
 
 
 def run(
@@ -71,8 +76,14 @@ def run(
     extra: Mapping[str, str] = {}
     if needs.worker and needs.worker.is_python:
         supplied = supplier(needs.worker.date, needs.worker.flags)
-        if needs.pywrangler:
-            extra = sync.prepare(session, found, supplied.python_series).environment
+        if found.pywrangler and (
+            needs.syncs or freshness.needed(session.project, found.pywrangler.version)
+        ):
+            # Loaded only now: it is much, and most starts do without.
+            from pyodide_offline.workers.toolchain import sync
+
+            report = sync.prepare(session, found, supplied.python_series, always=needs.syncs)
+            extra = report.environment
 
     def answering(message: bytes) -> "Answer":
         from pyodide_offline.workers import answer
@@ -81,16 +92,25 @@ def run(
         return answer.answer(session, description, message, supplier)
 
     def prepare() -> None:
-        if needs.worker and needs.worker.is_python:
+        # What cannot be prepared fails again, and is reported, when a shim asks for it.
+        with suppress(PyodideOfflineError):
             description = schema.checked(session.store, found.wrangler.schema)
             from pyodide_offline.workers import config
 
             config.load(description)
 
-    with broker.serving(answering, session.progress.note, prepare) as socket:
+    def started() -> None:
+        """Load what the first shim will need while wrangler boots, not before."""
+        if needs.worker and needs.worker.is_python:
+            threading.Thread(target=prepare).start()
+
+    with broker.serving(answering, session.progress.note) as socket:
         environ = _environment(session, found.environment(session.environ, extra), binary, socket)
         return process.supervise(
-            [_resolve(command[0], environ), *command[1:]], env=environ, cwd=session.project
+            [_resolve(command[0], environ), *command[1:]],
+            env=environ,
+            cwd=session.project,
+            started=started,
         )
 
 

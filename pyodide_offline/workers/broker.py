@@ -1,7 +1,6 @@
 """The waiting end of the shim's socket: answers while the command runs.
 
-Loading Cap'n Proto and the schema costs some 80 ms, which is paid here while wrangler
-boots, and not in each shim.
+Cap'n Proto and the schema, some 80 ms, are loaded once on this side and not in each shim.
 """
 
 import json
@@ -24,12 +23,8 @@ Answering = Callable[[bytes], "Answer"]
 
 
 @contextmanager
-def serving(
-    answering: Answering, report: Callable[[str], None], prepare: Callable[[], None]
-) -> Iterator[str | None]:
+def serving(answering: Answering, report: Callable[[str], None]) -> Iterator[str | None]:
     """Answer shims until the block ends; yields the socket's path for their environment.
-
-    ``prepare`` is called meanwhile, before the first shim is likely to ask.
 
     None where there are no local sockets (Windows): the shim answers itself there.
     ``report`` is told of errors that are not the user's.
@@ -44,7 +39,7 @@ def serving(
             listener.bind(path)
             listener.listen()
             thread = threading.Thread(
-                target=_accept, args=(listener, answering, report, prepare), daemon=True
+                target=_accept, args=(listener, answering, report), daemon=True
             )
             thread.start()
             try:
@@ -55,15 +50,7 @@ def serving(
                 thread.join(timeout=1)
 
 
-def _accept(
-    listener: socket.socket,
-    answering: Answering,
-    report: Callable[[str], None],
-    prepare: Callable[[], None],
-) -> None:
-    # What cannot be prepared fails again, and is reported, when a shim asks for it.
-    with suppress(PyodideOfflineError):
-        prepare()
+def _accept(listener: socket.socket, answering: Answering, report: Callable[[str], None]) -> None:
     while True:
         try:
             peer, _ = listener.accept()

@@ -185,3 +185,20 @@ def test_the_handlers_are_as_before_afterwards() -> None:
         "sys.exit(before != [signal.getsignal(n) for n in numbers])\n"
     )
     assert process.capture(_python(code)).status == 0
+
+
+def test_the_child_does_not_inherit_an_ignored_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_in_foreground", lambda: True)
+    code = "import signal; raise SystemExit(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
+    assert process.supervise([sys.executable, "-c", code], env=os.environ) == 0
+
+
+def test_a_signal_before_the_child_is_there_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    popen = subprocess.Popen
+
+    def early(*arguments: object, **named: object) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return popen(*arguments, **named)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "Popen", early)
+    assert process.supervise(["sleep", "60"], env=os.environ) == 128 + signal.SIGTERM

@@ -32,12 +32,9 @@ from pyodide_offline.store import LAYOUT
 from pyodide_offline.workers.toolchain import interpreter as interpreters
 from pyodide_offline.workers.toolchain import pip, upstream, uv
 from pyodide_offline.workers.toolchain.chain import Toolchain
+from pyodide_offline.workers.toolchain.freshness import LOCKFILE, MODULES, VENV, needed, root
 from pyodide_offline.workers.toolchain.interpreter import Interpreter
 
-VENV = ".venv-workers"
-MODULES = "python_modules"
-LOCKFILE = "pylock.toml"
-_TOKEN = ".synced"  # noqa: S105 - a file name
 _SDK = "workers-runtime-sdk"
 
 
@@ -53,45 +50,18 @@ class SyncReport:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def root(project: Path) -> Path | None:
-    """Return the folder with pyproject.toml, searched upward as pywrangler does."""
-    start = project.resolve()
-    return next(
-        (one for one in (start, *start.parents) if (one / "pyproject.toml").is_file()), None
-    )
-
-
-def needed(project: Path, version: str) -> bool:
-    """Say whether ``pywrangler sync`` of this version would do something.
-
-    Its rule: both tokens hold its version and are not older than pyproject.toml and
-    pylock.toml.
-    """
-    folder = root(project)
-    if folder is None:
-        return True
-    try:
-        changed = (folder / "pyproject.toml").stat().st_mtime
-        if (folder / LOCKFILE).is_file():
-            changed = max(changed, (folder / LOCKFILE).stat().st_mtime)
-        for token in (folder / MODULES / _TOKEN, folder / VENV / _TOKEN):
-            if token.stat().st_mtime < changed or token.read_text().strip() != version:
-                return True
-    except (OSError, UnicodeDecodeError):
-        return True
-    return False
-
-
 def prepare(
     session: Session,
     toolchain: Toolchain,
     python: str,
     *,
+    always: bool = False,
     reachable: Callable[[], bool] | None = None,
 ) -> SyncReport:
     """Sync the project if that is needed and pywrangler cannot do it alone.
 
-    ``python`` is the series that the worker runs on. ``reachable`` says whether pywrangler's
+    ``python`` is the series that the worker runs on; ``always`` prepares a project that is
+    in sync too, for a command that syncs again. ``reachable`` says whether pywrangler's
     own sources answer; it is not asked offline. Raises ProjectError, UnsupportedError,
     ToolchainError, OfflineError.
     """
@@ -104,7 +74,7 @@ def prepare(
             why="pywrangler reads the worker's dependencies from it.",
             next_step="Make one with [project], a name and dependencies.",
         )
-    if not needed(folder, toolchain.pywrangler.version):
+    if not always and not needed(folder, toolchain.pywrangler.version):
         return SyncReport("fresh", python)
     if not session.offline:
         ask = reachable or (lambda: upstream.reachable(session.environ))
@@ -121,7 +91,9 @@ def prepare(
             f"{MODULES}/ and the official bundle from a machine that reaches them.",
         )
     with _only_one(session, folder):
-        if not needed(folder, toolchain.pywrangler.version):  # another run did it meanwhile
+        if not always and not needed(
+            folder, toolchain.pywrangler.version
+        ):  # another run did it meanwhile
             return SyncReport("fresh", python)
         try:
             return _synchronize(session, toolchain, folder, python)

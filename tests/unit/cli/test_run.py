@@ -8,7 +8,7 @@ from pyodide_offline.features import run as feature
 
 @pytest.fixture
 def called(monkeypatch):
-    seen = {}
+    seen: dict[str, object] = {}
 
     def run(session, words, say, **named):
         say("Python 3.14.2")

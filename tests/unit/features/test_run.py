@@ -34,6 +34,8 @@ class FakeChain:
         self.wrangler = type("W", (), {"workerd": folder / "workerd", "schema": folder / "s"})()
         self.node = type("N", (), {"npm": ("npm",)})()
 
+        self.pywrangler = type("P", (), {"version": "1.17.9"})()
+
     def environment(self, environ, extra=None):
         return {**environ, **(extra or {}), "CHAIN": "yes"}
 
@@ -47,8 +49,8 @@ def chained(session, monkeypatch):
         asked.append(("chain", pywrangler, version))
         return FakeChain(session.project)
 
-    def prepare(session, found, python):
-        asked.append(("sync", python))
+    def prepare(session, found, python, *, always=False):
+        asked.append(("sync", python, always))
         return sync.SyncReport("synced", python, {"UV_X": "1"})
 
     def supplying(session, binary, date, flags, *, policy, npm, renew=False):
@@ -68,7 +70,7 @@ def chained(session, monkeypatch):
 
 
 def go(session, *command, **more):
-    said = []
+    said: list[str] = []
     status = run.run(session, command, said.append, **more)
     return status, said
 
@@ -147,6 +149,19 @@ def test_a_script_of_npm_that_starts_pywrangler_counts(session, project):
     assert run.plan(session, ["npm", "run", "dev"]).pywrangler
 
 
+def test_a_project_in_sync_is_not_synced_again(session, project, chained):
+    for name in ("python_modules", ".venv-workers"):
+        (project / name).mkdir()
+        (project / name / ".synced").write_text("1.17.9")
+    go(session, "true")
+    assert [step[0] for step in chained] == ["chain", "supply"]
+
+
+def test_pywranglers_own_sync_is_always_prepared(session, project, chained):
+    assert run.plan(session, ["pywrangler", "sync", "--force"]).syncs
+    assert not run.plan(session, ["pywrangler", "dev"]).syncs
+
+
 def test_a_project_without_pyproject_is_not_synced(session, project):
     (project / "pyproject.toml").unlink()
     assert not run.plan(session, ["pytest"]).pywrangler
@@ -194,6 +209,11 @@ def test_no_process_is_left(session, project, chained):
 
 def test_supervise_is_given_the_project_as_folder(session, project, chained, monkeypatch):
     seen = {}
-    monkeypatch.setattr(process, "supervise", lambda *_, **named: seen.update(named) or 0)
+
+    def supervise(*_, **named):
+        seen.update(named)
+        return 0
+
+    monkeypatch.setattr(process, "supervise", supervise)
     go(session, "true")
     assert seen["cwd"] == session.project

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pyodide_offline.errors import NetworkError, WorkerdError
+from pyodide_offline.errors import NetworkError
 from pyodide_offline.workers import broker, shim
 from pyodide_offline.workers.answer import Answer
 
 
 @contextmanager
-def serving(answering, prepare=lambda: None):
-    with broker.serving(answering, print, prepare) as path:
+def serving(answering):
+    with broker.serving(answering, print) as path:
         assert path is not None
         yield path
 
@@ -86,19 +86,3 @@ def test_frames_survive_the_smallest_pieces():
     thread.join()
     one.close()
     other.close()
-
-
-def test_preparing_comes_first_and_may_fail():
-    order = []
-
-    def prepare():
-        order.append("prepared")
-        raise WorkerdError("no schema")
-
-    def answering(message):
-        order.append("answered")
-        return Answer("", message)
-
-    with serving(answering, prepare) as path:
-        ask(path)
-    assert order == ["prepared", "answered"]

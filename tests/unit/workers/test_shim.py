@@ -40,7 +40,7 @@ def fake(tmp_path):
 
 
 def serving(answering, reports):
-    return broker.serving(answering, reports.append, lambda: None)
+    return broker.serving(answering, reports.append)
 
 
 def test_a_python_configuration_is_answered_over_the_socket(fake):

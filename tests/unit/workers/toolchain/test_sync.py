@@ -14,7 +14,7 @@ from pyodide_offline.errors import (
     UnsupportedError,
 )
 from pyodide_offline.session import Session
-from pyodide_offline.workers.toolchain import interpreter, pip, sync
+from pyodide_offline.workers.toolchain import freshness, interpreter, pip, sync
 from pyodide_offline.workers.toolchain.chain import Toolchain
 from pyodide_offline.workers.toolchain.interpreter import Interpreter
 from pyodide_offline.workers.toolchain.node import Node
@@ -79,28 +79,6 @@ def _calls(log: Path) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-def test_needed_by_pywranglers_own_rule(project: Path) -> None:
-    assert sync.needed(project, "1.17.9")
-    _synced(project)
-    assert not sync.needed(project, "1.17.9")
-    assert not sync.needed(project / "python_modules", "1.17.9")
-    assert sync.needed(project, "1.18.0")
-    (project / "pylock.toml").touch()
-    future = (project / "pylock.toml").stat().st_mtime + 10
-    os.utime(project / "pylock.toml", (future, future))
-    assert sync.needed(project, "1.17.9")
-    (project / "pylock.toml").unlink()
-    (project / ".venv-workers" / ".synced").unlink()
-    assert sync.needed(project, "1.17.9")
-
-
-def test_without_a_project(session: Session, tools: Toolchain, tmp_path: Path) -> None:
-    assert sync.needed(session.project, "1.17.9")
-    with pytest.raises(ProjectError, match=r"pyproject\.toml"):
-        sync.prepare(session, tools, "3.14", reachable=lambda: True)
-    assert tmp_path.is_dir()
-
-
 def test_fresh_asks_nobody(session: Session, project: Path, tools: Toolchain) -> None:
     _synced(project)
     report = sync.prepare(session, tools, "3.14", reachable=lambda: 1 / 0 > 0)
@@ -137,7 +115,7 @@ def test_synced(session: Session, project: Path, tools: Toolchain, log: Path) ->
         "pyodide-venv",
         "pyvenv.cfg",
     ]
-    assert not sync.needed(project, "1.17.9")
+    assert not freshness.needed(project, "1.17.9")
 
 
 def test_good_environments_are_kept_and_broken_ones_made_anew(
@@ -225,3 +203,19 @@ def test_a_project_that_cannot_be_written(
     monkeypatch.setattr(sync, "_clear", refuse)
     with pytest.raises(StorageError, match="venv-workers: Permission denied"):
         sync.prepare(session, tools, "3.14", reachable=lambda: False)
+
+
+def test_without_a_project(session: Session, tools: Toolchain) -> None:
+    with pytest.raises(ProjectError, match=r"pyproject\.toml"):
+        sync.prepare(session, tools, "3.14", reachable=lambda: True)
+
+
+def test_a_command_that_syncs_again_is_prepared_although_in_sync(
+    session: Session, tools: Toolchain, project: Path, log: Path
+) -> None:
+    _synced(project)
+    assert sync.prepare(session, tools, "3.14", reachable=lambda: False).action == "fresh"
+    shutil.rmtree(project / "python_modules")
+    again = sync.prepare(session, tools, "3.14", always=True, reachable=lambda: False)
+    assert again.action == "synced"
+    assert _calls(log)[-1].startswith("pywrangler 1|sync")

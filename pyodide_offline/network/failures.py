@@ -49,7 +49,7 @@ def explain(error: "httpx.HTTPError", url: str, environ: Mapping[str, str]) -> N
     )
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = cause.verify_message or str(cause)
+            reason = getattr(cause, "verify_message", "") or str(cause)
             return NetworkError(
                 f"The certificate of {host} is not trusted: {_sentence(reason)}",
                 why="Neither the system's store nor a named CA file vouches for it.",

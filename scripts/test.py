@@ -55,15 +55,16 @@ print(package.__file__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a gate went, and what it printed."""
+    """How a gate went, what it printed, and whether that was shown as it came."""
 
     passed: bool
     output: str
+    shown: bool = False
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One check. ``show_end`` prints the last line also when it passed (pytest's count)."""
+    """One check. ``show_end`` prints the last line whatever the outcome (pytest's count)."""
 
     name: str
     check: Callable[[], Outcome]
@@ -97,7 +98,7 @@ def run(command: Sequence[str], *, cwd: Path = ROOT, stream: bool = False) -> Ou
             lines.append(line)
             if stream:
                 say(f"      {line.rstrip()}")
-    return Outcome(child.returncode == 0, "".join(lines))
+    return Outcome(child.returncode == 0, "".join(lines), shown=stream)
 
 
 def environment() -> dict[str, str]:
@@ -196,9 +197,10 @@ def main() -> int:
         seconds = time.monotonic() - began
         if not outcome.passed:
             failed.append(gate.name)
-            say(outcome.output.rstrip())
+            if not outcome.shown:
+                say(outcome.output.rstrip())
         say(f"{'ok  ' if outcome.passed else 'FAIL'}  {gate.name:<15} {seconds:6.1f} s")
-        if outcome.passed and gate.show_end:
+        if gate.show_end and (outcome.passed or outcome.shown):
             say((outcome.output.rstrip().splitlines() or ["(it printed nothing)"])[-1])
     total = time.monotonic() - started
     if failed:

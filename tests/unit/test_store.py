@@ -141,24 +141,24 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_content_is_noticed_and_made_again(store: Store, damage: str) -> None:
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_content_is_noticed_and_made_again(store: Store, kind: str) -> None:
     made = store.fill("kind", "name", write())
     assert store.intact(made)
     assert store.fill("kind", "name", never, replace=True) == made
-    damage(made.path, DAMAGE[damage])
+    damage(made.path, DAMAGE[kind])
     assert not store.intact(made)
     again = store.fill("kind", "name", write(), replace=True)
     assert again.path.read_bytes() == CONTENT
     assert store.intact(again)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "longer"])
+@pytest.mark.parametrize("kind", ["truncated", "empty", "longer"])
 def test_a_content_of_another_size_counts_as_missing_without_being_read(
-    store: Store, damage: str
+    store: Store, kind: str
 ) -> None:
     made = store.fill("kind", "name", write())
-    damage(made.path, DAMAGE[damage])
+    damage(made.path, DAMAGE[kind])
     assert store.find("kind", "name") is None
     assert store.fill("kind", "name", write()).path.read_bytes() == CONTENT
 

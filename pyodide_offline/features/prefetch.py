@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyodide_offline import process
-from pyodide_offline.errors import ProjectError, WorkerdError
+from pyodide_offline.errors import ProjectError, ToolchainError, WorkerdError
 from pyodide_offline.session import Session
 from pyodide_offline.store import Entry
 from pyodide_offline.workers import placement, probe, project, supply
 from pyodide_offline.workers.supply import Supplied
 from pyodide_offline.workers.toolchain import chain, listing, sync
+from pyodide_offline.workers.toolchain import node as nodes
 
 PYTHON_FLAG = "python_workers"
 
@@ -63,7 +64,7 @@ def for_project(
     needs_sync = (worker.config.parent / "pyproject.toml").is_file()
     found = chain.get(session, pywrangler=needs_sync, version=wrangler)
     supplied, folder = bundle(
-        session, found.wrangler.workerd, worker.date, worker.flags, policy, found.node.npm
+        session, found.wrangler.workerd, worker.date, worker.flags, policy, lambda: found.node.npm
     )
     if needs_sync and found.pywrangler:
         sync.prepare(session, found, supplied.python_series)
@@ -80,8 +81,14 @@ def for_binary(
     policy: str = supply.AUTO,
 ) -> Report:
     """Bring the bundle that a bare workerd binary needs, by default for its own date."""
+    if date and not project.is_date(date):
+        raise ProjectError(f"{date!r} is no date.", next_step="Write it as YYYY-MM-DD.")
+
+    def npm() -> Sequence[str]:
+        return nodes.provide(session, "*").npm
+
     supplied, folder = bundle(
-        session, binary, date or own_date(binary), (PYTHON_FLAG, *flags), policy, None
+        session, binary, date or own_date(binary), (PYTHON_FLAG, *flags), policy, npm
     )
     return Report((_bundle_item(session, supplied),), folder)
 
@@ -92,14 +99,12 @@ def bundle(
     date: str,
     flags: Sequence[str],
     policy: str,
-    npm: Sequence[str] | None,
+    npm: supply.Npm,
 ) -> tuple[Supplied, Path]:
     """Supply one bundle and place it where workerd reads it."""
 
     def supplier(date: str, flags: Sequence[str], *, renew: bool = False) -> Supplied:
-        return supply.supply(
-            session, binary, date, flags, policy=policy, npm=lambda: npm, renew=renew
-        )
+        return supply.supply(session, binary, date, flags, policy=policy, npm=npm, renew=renew)
 
     supplied = supplier(date, flags)
     folder = placement.choose_folder(session, [supplied])
@@ -110,7 +115,12 @@ def bundle(
 def own_date(binary: Path) -> str:
     """Return the date that a workerd tells as its version. Raises WorkerdError."""
     probe.check(binary)
-    said = process.capture([binary, "--version"], timeout=10)
+    try:
+        said = process.capture([binary, "--version"], timeout=10)
+    except ToolchainError as error:
+        raise WorkerdError(
+            error.what, next_step="Name a workerd binary of this machine."
+        ) from error
     found = re.search(r"\d{4}-\d{2}-\d{2}", said.stdout)
     if not found:
         raise WorkerdError(f"{binary} does not tell its version as workerd does.")

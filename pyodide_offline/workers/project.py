@@ -105,7 +105,7 @@ def _checked_date(path: Path, value: object) -> str:
             why="It decides which Python a worker runs on.",
             next_step=f'Add: compatibility_date = "{datetime.date.today():%Y-%m-%d}"',
         )
-    if not _is_date(value):
+    if not is_date(value):
         raise ProjectError(
             f"compatibility_date {value!r} in {path} is no date.",
             next_step="Write it as YYYY-MM-DD.",
@@ -113,7 +113,8 @@ def _checked_date(path: Path, value: object) -> str:
     return value
 
 
-def _is_date(value: str) -> bool:
+def is_date(value: str) -> bool:
+    """Say whether a text is a day as workerd reads it: YYYY-MM-DD."""
     try:
         datetime.date.fromisoformat(value)
     except ValueError:

@@ -1,5 +1,7 @@
 """The store filled with what a worker needs."""
 
+from pathlib import Path
+
 import pytest
 
 from pyodide_offline.errors import ProjectError, WorkerdError
@@ -53,12 +55,25 @@ def test_the_second_time_nothing_is_fetched(session, tmp_path, asked):
 
 def test_a_program_that_is_not_workerd_is_an_error(session, tmp_path):
     with pytest.raises(WorkerdError, match="does not tell its version"):
-        prefetch.own_date(tmp_path.__class__("/bin/true"))
+        prefetch.own_date(Path("/bin/true"))
 
 
 def test_a_binary_that_is_not_there_is_an_error(session, tmp_path):
     with pytest.raises(WorkerdError, match="There is no workerd"):
         prefetch.for_binary(session, tmp_path / "none")
+
+
+@pytest.mark.parametrize("date", ["banana", "2026-2-3", "2026-02-30"])
+def test_a_date_that_is_none_is_an_error(session, tmp_path, date):
+    fake = workerd.make(tmp_path / "w")
+    with pytest.raises(ProjectError, match="is no date"):
+        prefetch.for_binary(session, fake.path, date=date)
+
+
+def test_a_file_that_cannot_be_started_is_an_error_of_workerd(session, tmp_path):
+    (tmp_path / "text").write_text("no program")
+    with pytest.raises(WorkerdError, match="Cannot start"):
+        prefetch.for_binary(session, tmp_path / "text")
 
 
 @pytest.mark.parametrize("main", ["src/index.js", "worker.ts"])

@@ -18,6 +18,11 @@ from pyodide_offline.digest import Digest
 from pyodide_offline.errors import StorageError
 
 
+def foreign(found: os.stat_result) -> bool:
+    """Say whether somebody else than this user or root owns a file, so may change it."""
+    return sys.platform != "win32" and found.st_uid not in (0, os.getuid())
+
+
 def tree_digest(folder: Path) -> tuple[Digest, int]:
     """Return the sha256 of a folder's sorted listing with contents, and its size in bytes.
 

@@ -79,7 +79,8 @@ class Store:
     def find(self, kind: str, name: str) -> Entry | None:
         """Return the entry if it is there; the bytes are not read (see ``intact``).
 
-        A file of another size than the recorded one is damaged for certain: not there.
+        A file of another size than the recorded one is damaged for certain, and one that
+        another user owns may change at any time: both count as not there.
         """
         entry = self._read_ref(self._ref_path(kind, name), kind, name)
         if entry is None:
@@ -88,7 +89,9 @@ class Store:
             found = entry.path.stat()
         except OSError:
             return None
-        return entry if entry.is_tree or found.st_size == entry.size else None
+        if disk.foreign(found) or not (entry.is_tree or found.st_size == entry.size):
+            return None
+        return entry
 
     def intact(self, entry: Entry) -> bool:
         """Read the content and say whether it still has its digest."""
@@ -112,7 +115,7 @@ class Store:
     def memo(self, kind: str, key: str) -> object:
         """Return a remembered answer, or None. A damaged one counts as none."""
         try:
-            answer: object = json.loads(self._memo_path(kind, key).read_bytes())
+            answer: object = json.loads(_own(self._memo_path(kind, key)))
         except (OSError, ValueError):
             return None
         return answer
@@ -166,6 +169,8 @@ class Store:
             found = target.lstat()
             if (
                 stat.S_ISREG(found.st_mode)
+                and not disk.foreign(found)
+                and not found.st_mode & 0o022
                 and found.st_size == entry.size
                 and digests.of_file(target, entry.digest.algorithm) == entry.digest
             ):
@@ -311,7 +316,7 @@ class Store:
 
     def _read_ref(self, path: Path, kind: str, name: str) -> Entry | None:
         try:
-            record = json.loads(path.read_bytes())
+            record = json.loads(_own(path))
             digest = digests.parse(record["digest"])
             tree = bool(record["tree"])
             where = self._tree_path(kind, name) if tree else self._blob_path(digest)
@@ -354,3 +359,10 @@ class Store:
             yield True
         finally:
             lock.release()
+
+
+def _own(path: Path) -> bytes:
+    """Read a record of ours; one that another user owns counts as none (OSError)."""
+    if disk.foreign(path.stat()):
+        raise PermissionError(f"{path} belongs to another user")
+    return path.read_bytes()

@@ -31,7 +31,7 @@ _URL = re.compile(
 _EXPECTED = re.compile(r"expectedIntegrity = (sha256-[A-Za-z0-9+/=]+)")
 _MISMATCH = re.compile(r"Pyodide version mismatch, expected '([^']+)'")
 # What the C++ releases without a hash say of a bundle that is no message.
-_NO_HASH = "Message ends prematurely"
+_NO_HASH = re.compile(r"Message ends prematurely|Message did not contain a root pointer")
 _STARTED = "pyodide-offline: Python started"
 
 
@@ -166,7 +166,7 @@ def _ask(binary: Path, date: str, flags: Sequence[str]) -> Want:
     text = "\n".join(said)
     if expected := _EXPECTED.search(text):
         return Want(bundle_id, url, digests.parse(expected[1]))
-    if _NO_HASH in text:
+    if _NO_HASH.search(text):
         return Want(bundle_id, url, None)
     raise WorkerdError(
         f"{binary.name} did not say which digest bundle {bundle_id} must have.",

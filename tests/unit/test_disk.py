@@ -81,3 +81,14 @@ def test_read_only_folders_can_be_removed(tmp_path: Path) -> None:
     (folder / "sub").chmod(0o500)
     disk.remove_tree(folder)
     assert not folder.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no owners on this system")
+@pytest.mark.parametrize(("owner", "is_foreign"), [(1000, False), (0, False), (1001, True)])
+def test_files_of_others_are_foreign_and_those_of_root_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int, is_foreign: bool
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    found = list(tmp_path.stat())
+    found[stat.ST_UID] = owner
+    assert disk.foreign(os.stat_result(found)) is is_foreign

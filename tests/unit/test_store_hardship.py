@@ -191,3 +191,20 @@ def test_a_store_that_cannot_be_written_says_so_and_can_still_be_read(
     assert store.fill("kind", "name", never) == made
     store.remember("memo", "key", 1)  # forgets it without a word
     assert store.memo("memo", "key") is None
+
+
+@pytest.mark.parametrize("what", ["content", "record", "memo"])
+def test_what_another_user_owns_counts_as_missing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    made = store.fill("kind", "name", write())
+    store.remember("memo", "key", 1)
+    (record,) = (store.root / "v1" / "refs").glob("*/*.json")
+    (memo,) = (store.root / "v1" / "memos").glob("*/*.json")
+    theirs = {"content": made.path, "record": record, "memo": memo}[what].stat()
+    # Owners can be changed by root alone; what is decided on is the file's owner.
+    monkeypatch.setattr(disk, "foreign", lambda found: found.st_ino == theirs.st_ino)
+    assert (store.find("kind", "name") is None) is (what != "memo")
+    assert (store.memo("memo", "key") is None) is (what == "memo")
+    again = store.fill("kind", "name", write())
+    assert store.find("kind", "name") == again

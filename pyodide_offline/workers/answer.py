@@ -15,9 +15,9 @@ from pyodide_offline.workers.supply import Supplied
 
 @dataclass(frozen=True)
 class Answer:
-    """The cache folder to name to workerd, and the configuration to give it."""
+    """What to add to workerd's arguments, and the configuration to give it."""
 
-    folder: str
+    arguments: tuple[str, ...]
     message: bytes
     supplied: tuple[Supplied, ...] = ()
 

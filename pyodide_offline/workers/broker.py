@@ -74,5 +74,5 @@ def _serve(peer: socket.socket, answering: Answering, report: Callable[[str], No
         report(f"{type(error).__name__}: {error}")
         shim.send(peer, json.dumps({"error": f"internal error: {error}"}).encode())
         return
-    shim.send(peer, json.dumps({"folder": found.folder}).encode())
+    shim.send(peer, json.dumps({"arguments": found.arguments}).encode())
     shim.send(peer, found.message)

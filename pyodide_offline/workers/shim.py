@@ -40,21 +40,21 @@ def main() -> None:
     message = sys.stdin.buffer.read()
     if MARK not in message:
         folder = os.environ.get(FOLDER)
-        _become(binary, _with_folder(arguments, folder), message)
-    folder, message = _answered(binary, message)
-    _become(binary, _with_folder(arguments, folder), message)
+        _become(binary, _with(arguments, [FLAG + folder] if folder else []), message)
+    more, message = _answered(binary, message)
+    _become(binary, _with(arguments, more), message)
 
 
-def _answered(binary: str, message: bytes) -> "tuple[str | None, bytes]":
+def _answered(binary: str, message: bytes) -> "tuple[list[str], bytes]":
     try:
         return _answer(binary, message)
     except Exception as error:
         # No failure of ours, whatever it is, may stop a start that would work without us.
         _say(f"{error} ({type(error).__name__}); workerd is started as it is")
-        return None, message
+        return [], message
 
 
-def _answer(binary: str, message: bytes) -> "tuple[str | None, bytes]":
+def _answer(binary: str, message: bytes) -> "tuple[list[str], bytes]":
     path = os.environ.get(SOCKET)
     if path:
         try:
@@ -68,10 +68,10 @@ def _answer(binary: str, message: bytes) -> "tuple[str | None, bytes]":
     from pyodide_offline.workers import answer
 
     found = answer.alone(binary, message, os.environ)
-    return found.folder, found.message
+    return list(found.arguments), found.message
 
 
-def _ask(path: str, message: bytes) -> "tuple[str | None, bytes]":
+def _ask(path: str, message: bytes) -> "tuple[list[str], bytes]":
     import json
     import socket
 
@@ -82,7 +82,7 @@ def _ask(path: str, message: bytes) -> "tuple[str | None, bytes]":
         head = json.loads(receive(peer))
         if head.get("error"):
             raise RuntimeError(head["error"])
-        return head["folder"], receive(peer)
+        return head["arguments"], receive(peer)
 
 
 def send(peer: "socket.socket", data: bytes) -> None:
@@ -107,10 +107,11 @@ def _exactly(peer: "socket.socket", length: int) -> bytes:
     return bytes(data)
 
 
-def _with_folder(arguments: "list[str]", folder: "str | None") -> "list[str]":
-    if not folder or any(argument.startswith(FLAG) for argument in arguments):
-        return arguments
-    return [arguments[0], FLAG + folder, *arguments[1:]]
+def _with(arguments: "list[str]", more: "list[str]") -> "list[str]":
+    """Add flags behind ``serve``; one that is there already keeps its value."""
+    there = {argument.split("=", 1)[0] for argument in arguments}
+    fresh = [flag for flag in more if flag.split("=", 1)[0] not in there]
+    return [arguments[0], *fresh, *arguments[1:]]
 
 
 def _become(binary: str, arguments: "list[str]", message: "bytes | None") -> None:

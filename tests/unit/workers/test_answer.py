@@ -6,7 +6,7 @@ import pytest
 
 from pyodide_offline import paths
 from pyodide_offline.errors import ToolchainError
-from pyodide_offline.workers import answer
+from pyodide_offline.workers import answer, shim
 from pyodide_offline.workers.probe import DEVELOPMENT_FLAG, Want
 from pyodide_offline.workers.supply import Supplied
 from tests.peers import miniflare
@@ -14,6 +14,11 @@ from tests.peers import miniflare
 NEW = ("core:user:new", "2026-11-17", ("python_workers",), "entry.py")
 SCRIPT = ("core:user:js", "2026-11-17", (), "index.js")
 OFFICIAL = ("core:user:official", "2026-12-01", ("python_workers",), "entry.py")
+
+
+def folder_of(found):
+    (argument,) = found.arguments
+    return Path(argument.removeprefix(shim.FLAG))
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def test_an_assembled_bundle_gets_flag_and_folder(session, supplier):
     found = answer.answer(session, miniflare.SCHEMA, miniflare.message(NEW, SCRIPT), supplier)
     assert miniflare.flags(found.message)["core:user:new"] == ["python_workers", DEVELOPMENT_FLAG]
     assert miniflare.flags(found.message)["core:user:js"] == []
-    assert (Path(found.folder) / "pyodide_dev.capnp.bin").read_bytes() == b"2026-11-17"
+    assert (folder_of(found) / "pyodide_dev.capnp.bin").read_bytes() == b"2026-11-17"
     assert len(found.supplied) == 1
 
 
@@ -45,20 +50,20 @@ def test_an_official_bundle_needs_no_flag(session, supplier):
     message = miniflare.message(OFFICIAL)
     found = answer.answer(session, miniflare.SCHEMA, message, supplier)
     assert found.message is message
-    assert Path(found.folder) == session.cache_dir
+    assert folder_of(found) == session.cache_dir
     assert (session.cache_dir / "pyodide_2026-12-01.capnp.bin").is_file()
 
 
 def test_official_and_assembled_side_by_side_share_the_folder(session, supplier):
     found = answer.answer(session, miniflare.SCHEMA, miniflare.message(NEW, OFFICIAL), supplier)
-    names = sorted(path.name for path in Path(found.folder).iterdir())
+    names = sorted(path.name for path in folder_of(found).iterdir())
     assert names == ["pyodide_2026-12-01.capnp.bin", "pyodide_dev.capnp.bin"]
 
 
 def test_without_python_there_is_still_a_folder(session, supplier):
     # A JavaScript worker may load a Python one at run time.
     found = answer.answer(session, miniflare.SCHEMA, miniflare.message(SCRIPT), supplier)
-    assert Path(found.folder) == session.cache_dir
+    assert folder_of(found) == session.cache_dir
 
 
 def test_alone_takes_store_and_folder_from_the_environment(tmp_path, monkeypatch):
@@ -69,7 +74,7 @@ def test_alone_takes_store_and_folder_from_the_environment(tmp_path, monkeypatch
     schema.write_text(miniflare.SCHEMA.read_text())
     environ = {paths.STORE_VARIABLE: str(tmp_path / "s"), paths.CACHE_VARIABLE: str(tmp_path / "c")}
     found = answer.alone(str(binary), miniflare.message(SCRIPT), environ)
-    assert found.folder == str(tmp_path / "c")
+    assert folder_of(found) == tmp_path / "c"
 
 
 def test_a_binary_without_its_schema_is_an_error(tmp_path):

@@ -32,20 +32,20 @@ def ask(path, message=b"config"):
 
 def test_each_shim_gets_its_answer():
     def answering(message):
-        return Answer("/f", message.upper())
+        return Answer(("--f",), message.upper())
 
     with serving(answering) as path:
-        assert ask(path, b"one") == ({"folder": "/f"}, b"ONE")
-        assert ask(path, b"two") == ({"folder": "/f"}, b"TWO")
+        assert ask(path, b"one") == ({"arguments": ["--f"]}, b"ONE")
+        assert ask(path, b"two") == ({"arguments": ["--f"]}, b"TWO")
 
 
 def test_nobody_else_can_reach_the_socket():
-    with serving(lambda m: Answer("", m)) as path:
+    with serving(lambda m: Answer((), m)) as path:
         assert stat.S_IMODE(Path(path).parent.stat().st_mode) == 0o700
 
 
 def test_the_socket_is_gone_afterwards():
-    with serving(lambda m: Answer("", m)) as path:
+    with serving(lambda m: Answer((), m)) as path:
         pass
     assert not Path(path).parent.exists()
 
@@ -59,7 +59,7 @@ def test_an_error_of_the_user_travels_as_its_text():
 
 
 def test_a_peer_that_sends_half_does_not_stop_the_next():
-    with serving(lambda m: Answer("", m)) as path:
+    with serving(lambda m: Answer((), m)) as path:
         with socket.socket(socket.AF_UNIX) as peer:
             peer.connect(path)
             peer.sendall(b"\0\0\0\0\0\0\0\x09abc")
@@ -68,7 +68,7 @@ def test_a_peer_that_sends_half_does_not_stop_the_next():
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 3_000_000])
 def test_frames_of_any_size_arrive_whole(size):
-    with serving(lambda m: Answer("", m)) as path:
+    with serving(lambda m: Answer((), m)) as path:
         assert ask(path, bytes(size))[1] == bytes(size)
 
 

@@ -44,11 +44,13 @@ def serving(answering, reports):
 
 
 def test_a_python_configuration_is_answered_over_the_socket(fake):
-    with serving(lambda message: Answer("/the folder", b"new:" + message[:8]), []) as address:
+    with serving(
+        lambda message: Answer((shim.FLAG + "/the folder", "--x=1"), b"new:" + message[:8]), []
+    ) as address:
         message = miniflare.message(PYTHON)
         done = start(fake, message, **{shim.SOCKET: address})
     arguments, received = fake.served()
-    assert arguments == ["serve", shim.FLAG + "/the folder", *SERVE[1:]]
+    assert arguments == ["serve", shim.FLAG + "/the folder", "--x=1", *SERVE[1:]]
     assert received == b"new:" + message[:8]
     assert done.returncode == 7
     assert done.stderr == b""
@@ -68,7 +70,7 @@ def test_a_javascript_configuration_asks_nobody(fake):
 
 def test_megabytes_pass_unharmed(fake):
     big = miniflare.message(PYTHON) + os.urandom(5_000_000)
-    with serving(lambda message: Answer("/f", message), []) as address:
+    with serving(lambda message: Answer((), message), []) as address:
         start(fake, big, **{shim.SOCKET: address})
     assert fake.served()[1] == big
 

@@ -38,7 +38,9 @@ def answer(session: Session, description: Path, message: bytes, supplier: Suppli
     for worker, one in supplied.items():
         placement.place(session, worker.date, worker.flags, one, folder, supplier)
     return Answer(
-        str(folder), rewritten, tuple({one.entry.digest: one for one in supplied.values()}.values())
+        (shim.FLAG + str(folder),),
+        rewritten,
+        tuple({one.entry.digest: one for one in supplied.values()}.values()),
     )
 
 

@@ -8,7 +8,7 @@ from pyodide_offline import paths
 from pyodide_offline.errors import ToolchainError
 from pyodide_offline.session import Session
 from pyodide_offline.store import Store
-from pyodide_offline.workers import config, placement, schema, supply
+from pyodide_offline.workers import config, placement, schema, shim, supply
 from pyodide_offline.workers.placement import Supplier
 from pyodide_offline.workers.supply import Supplied
 

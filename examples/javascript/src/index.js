@@ -18,11 +18,11 @@ const FORM = `<!doctype html>
 `;
 
 const CREATE =
-  "CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL)";
+  "CREATE TABLE IF NOT EXISTS page_views (name TEXT PRIMARY KEY, value INTEGER NOT NULL)";
 
 // One statement, so that two requests at once never read the same value.
 const INCREMENT = `
-INSERT INTO counters (name, value) VALUES ('visits', 1)
+INSERT INTO page_views (name, value) VALUES ('visits', 1)
 ON CONFLICT (name) DO UPDATE SET value = value + 1
 RETURNING value
 `;
@@ -47,8 +47,10 @@ async function form(request) {
 }
 
 async function counter(env) {
-  await env.DB.prepare(CREATE).run();
-  const value = await env.DB.prepare(INCREMENT).first("value");
+  // A session sees its own writes, also where a database has read replicas.
+  const database = env.DB.withSession("first-primary");
+  await database.prepare(CREATE).run();
+  const value = await database.prepare(INCREMENT).first("value");
   return new Response(`${value}\n`);
 }
 

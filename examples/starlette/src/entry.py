@@ -27,11 +27,11 @@ FORM = """<!doctype html>
 </form>
 """
 
-CREATE = "CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+CREATE = "CREATE TABLE IF NOT EXISTS page_views (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
 
 # One statement, so that two requests at once never read the same value.
 INCREMENT = """
-INSERT INTO counters (name, value) VALUES ('visits', 1)
+INSERT INTO page_views (name, value) VALUES ('visits', 1)
 ON CONFLICT (name) DO UPDATE SET value = value + 1
 RETURNING value
 """

@@ -50,6 +50,8 @@ def list_(
     click.echo(
         f"{len(entries)} entries, {megabytes(inventory.size(entries))}, {session.store.root}"
     )
+    for folder, taken in inventory.working_folders(session).items():
+        click.echo(f"and {megabytes(taken)} in {folder}")
 
 
 @cache.command()

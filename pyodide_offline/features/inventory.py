@@ -2,14 +2,19 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyodide_offline import digest as digests
-from pyodide_offline.disk import tree_size
+from pyodide_offline import disk
 from pyodide_offline.session import Session
-from pyodide_offline.store import Entry
+from pyodide_offline.store import LAYOUT, Entry
 from pyodide_offline.workers import supply
+
+# Folders beside the entries that the started tools fill for themselves, or that are made
+# again at any start: nothing in them has a name or a digest.
+WORKING = ("uv-cache", "uv-python", "node-compile-cache", "bin")
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,12 @@ class Pruned:
 def listed(session: Session) -> list[Entry]:
     """Return everything in the store, by kind and name."""
     return session.store.entries()
+
+
+def working_folders(session: Session) -> dict[Path, int]:
+    """Return the folders in the store that are no entries, each with its bytes."""
+    found = (session.store.root / LAYOUT / name for name in WORKING)
+    return {folder: folder_size(folder) for folder in found if folder.is_dir()}
 
 
 def verify(session: Session, *, repair: bool = False) -> list[Faulty]:
@@ -78,6 +89,11 @@ def prune(session: Session, *, everything: bool = False, older_than_days: int = 
         if everything or path.stat().st_mtime < limit:
             freed += path.stat().st_size
             path.unlink()
+    if everything:
+        for folder, taken in working_folders(session).items():
+            with disk.guarded(folder):
+                disk.remove_tree(folder)
+            freed += taken
     return Pruned(tuple(removed), freed + session.store.sweep())
 
 
@@ -88,7 +104,11 @@ def size(entries: Iterable[Entry]) -> int:
 
 def folder_size(path: Path) -> int:
     """Return the bytes of a folder, 0 if it is not there."""
-    return tree_size(path) if path.exists() else 0
+    total = 0
+    for file in disk.walk(path):
+        with suppress(FileNotFoundError):  # a tool at work in it
+            total += file.lstat().st_size
+    return total
 
 
 def _in_cache_folder(session: Session) -> list[Path]:

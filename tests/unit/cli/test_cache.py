@@ -63,3 +63,12 @@ def test_prune_all_frees_the_store(program, entry):
     assert "removed bundle one" in done.stdout
     assert "1 entries removed" in done.stdout
     assert json.loads(program("cache", "list", "--json").stdout) == []
+
+
+def test_list_also_says_what_lies_beside_the_entries(program, entry, tmp_path):
+    folder = tmp_path / "store" / "v1" / "uv-cache"
+    folder.mkdir()
+    (folder / "x").write_bytes(b"\0" * 3_000_000)
+    assert f"and 3.0 MB in {folder}" in program("cache", "list").stdout
+    program("cache", "prune", "--all")
+    assert not folder.exists()

@@ -101,3 +101,18 @@ def test_prune_all_leaves_nothing(session):
 def test_one_content_under_two_names_counts_once(session):
     entries = [fill(session, "a"), fill(session, "b")]
     assert inventory.size(entries) == len(b"content")
+
+
+def test_folders_that_are_no_entries_are_counted_and_go_with_prune_all(session):
+    fill(session, "a")
+    kept = session.store.root / "v1" / "uv-cache" / "wheels" / "x.whl"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"12345")
+    (session.store.root / "v1" / "bin").mkdir()
+    folders = inventory.working_folders(session)
+    assert {path.name: taken for path, taken in folders.items()} == {"uv-cache": 5, "bin": 0}
+    inventory.prune(session)
+    assert kept.exists()
+    freed = inventory.prune(session, everything=True).freed
+    assert freed >= 5 + len(b"content")
+    assert inventory.working_folders(session) == {}

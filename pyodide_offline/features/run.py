@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyodide_offline import process
-from pyodide_offline.disk import write_whole
 from pyodide_offline.errors import PyodideOfflineError
 from pyodide_offline.session import Session
 from pyodide_offline.workers import broker, project, schema, shim, supply
 from pyodide_offline.workers.supply import Supplied
-from pyodide_offline.workers.toolchain import chain, freshness
+from pyodide_offline.workers.toolchain import chain, freshness, npx, programs
 from pyodide_offline.workers.toolchain.chain import Toolchain
 
 if TYPE_CHECKING:
@@ -105,7 +104,9 @@ def run(
             threading.Thread(target=prepare).start()
 
     with broker.serving(answering, session.progress.note) as socket:
-        environ = _environment(session, found.environment(session.environ, extra), binary, socket)
+        environ = found.environment(session.environ, extra)
+        environ = npx.first(session, found.node, found.wrangler, environ)
+        environ = _environment(session, environ, binary, socket)
         return process.supervise(
             [_resolve(command[0], environ), *command[1:]],
             env=environ,
@@ -145,18 +146,7 @@ def launcher(session: Session) -> Path:
     if sys.platform == "win32":
         return Path(sys.executable).with_name("pyodide-offline-workerd.exe")
     text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(source))} "$@"\n'
-    path = session.store.root / "v1" / "bin" / _name(text) / "pyodide-offline-workerd"
-    with suppress(OSError):
-        if path.read_text() == text:
-            return path
-    write_whole(path, text.encode(), mode=0o755)
-    return path
-
-
-def _name(text: str) -> str:
-    from pyodide_offline import digest
-
-    return digest.of_bytes(text.encode()).short
+    return programs.script(session, "pyodide-offline-workerd", text)
 
 
 def _environment(

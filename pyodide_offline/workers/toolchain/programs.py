@@ -3,11 +3,13 @@
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from pyodide_offline import digest, process
+from pyodide_offline import digest, disk, process
 from pyodide_offline.errors import StorageError, ToolchainError
 from pyodide_offline.session import Session
+from pyodide_offline.store import LAYOUT
 
 _MEMO = "program-version"
 # How pip, npm and uv, which pass on what the system says, tell of a full disk or quota.
@@ -41,6 +43,19 @@ def version(session: Session, program: Path) -> str | None:
     if key:
         session.store.remember(_MEMO, key, match[0])
     return match[0]
+
+
+def script(session: Session, name: str, text: str) -> Path:
+    """Return an executable script of this name and text, written if it is not there.
+
+    In a folder of its own, named by the text: what is running is never changed.
+    """
+    path = session.store.root / LAYOUT / "bin" / digest.of_bytes(text.encode()).short / name
+    with suppress(OSError):
+        if path.read_text() == text:
+            return path
+    disk.write_whole(path, text.encode(), mode=0o755)
+    return path
 
 
 def refuse_full_disk(output: str, where: Path) -> None:

@@ -13,7 +13,7 @@ from pyodide_offline.features import run
 from pyodide_offline.workers import shim, supply
 from pyodide_offline.workers.probe import Want
 from pyodide_offline.workers.supply import Supplied
-from pyodide_offline.workers.toolchain import chain, sync
+from pyodide_offline.workers.toolchain import chain, npx, sync
 
 PYTHON = 'main = "src/entry.py"\ncompatibility_date = "2026-11-17"\n'
 PYTHON += 'compatibility_flags = ["python_workers"]\n'
@@ -64,6 +64,7 @@ def chained(session, monkeypatch):
         return Supplied(Want("314.0.6_1", "", None), entry, "dev", ())
 
     monkeypatch.setattr(chain, "get", get)
+    monkeypatch.setattr(npx, "first", lambda _session, _node, _wrangler, environ: environ)
     monkeypatch.setattr(sync, "prepare", prepare)
     monkeypatch.setattr(supply, "supply", supplying)
     return asked

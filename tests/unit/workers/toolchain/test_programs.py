@@ -79,3 +79,16 @@ def test_a_full_disk_is_told_apart(output: str) -> None:
     with pytest.raises(StorageError, match="/somewhere"):
         programs.refuse_full_disk(output, Path("/somewhere"))
     programs.refuse_full_disk("npm error code E404", Path("/somewhere"))
+
+
+def test_a_script_is_written_once_and_never_changed(session: Session) -> None:
+    made = programs.script(session, "a name", "#!/bin/sh\necho one\n")
+    before = made.stat().st_mtime_ns
+    assert programs.script(session, "a name", "#!/bin/sh\necho one\n") == made
+    assert made.stat().st_mtime_ns == before
+    other = programs.script(session, "a name", "#!/bin/sh\necho two\n")
+    assert other != made
+    assert process.capture([other]).stdout == "two\n"
+    made.write_text("spoiled")
+    programs.script(session, "a name", "#!/bin/sh\necho one\n")
+    assert process.capture([made]).stdout == "one\n"

@@ -1,0 +1,122 @@
+"""An ``npx`` that starts a known wrangler at once; all else goes to the real one.
+
+npx takes 0.3 to 0.6 s to find what is in the project, and pywrangler calls it twice a
+start, the first time for ``--version`` alone. What the real one does is kept: it takes the
+nearest ``node_modules/.bin/wrangler`` from the folder that it is called in upward, then the
+global one, and it puts the ``.bin`` folders on PATH (libnpmexec, ``index.js``).
+"""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyodide_offline.session import Session
+from pyodide_offline.store import LAYOUT
+from pyodide_offline.workers.toolchain import programs
+from pyodide_offline.workers.toolchain.node import Node
+from pyodide_offline.workers.toolchain.wrangler import Wrangler
+
+# -ef is not in every POSIX, but in dash, bash, busybox and zsh. What wrangler prints for
+# --version where nobody looks on was the same line for 4.57 to 4.164; a log level may
+# silence it, and an npm at work may have changed the package since.
+_SCRIPT = """\
+#!/bin/sh
+# Made by pyodide-offline: starts a known wrangler at once, and the real npx for all else.
+npx={npx} node={node} wrangler={wrangler} version={version}
+manifest={manifest} made_for={made_for}
+
+skipped=0 known=
+for word in "$@"; do
+  skipped=$((skipped + 1))
+  case $word in
+    -y | --yes | -s | --silent | -q | --quiet | --no | --no-install) ;;
+    --offline | --prefer-offline) ;;
+    wrangler | wrangler@"$version") known=1; break ;;
+    *) break ;;
+  esac
+done
+[ "$known" ] || exec "$npx" "$@"
+
+folder=$(pwd -P) nearest= bins=
+while :; do
+  bin=$folder/node_modules/.bin
+  if [ -d "$bin" ]; then
+    bins=$bins$bin:
+    [ -z "$nearest" ] && [ -e "$bin/wrangler" ] && nearest=$bin/wrangler
+  fi
+  [ "$folder" ] || break
+  folder=${{folder%/*}}
+done
+if [ "$made_for" ]; then
+  [ "$nearest" -ef "$made_for" ] || exec "$npx" "$@"
+elif [ "$nearest" ]; then
+  exec "$npx" "$@"
+fi
+
+shift "$skipped"
+if [ "$#" = 1 ] && [ "$1" = --version ] && [ ! -t 1 ] && [ -z "$WRANGLER_LOG" ]; then
+  while IFS= read -r line; do
+    case $line in
+      *'"version": "'"$version"'"'*) printf '%s\\n' "$version"; exit 0 ;;
+    esac
+  done <"$manifest"
+fi
+PATH=$bins$PATH
+export PATH
+exec "$node" "$wrangler" "$@"
+"""
+
+
+def first(
+    session: Session, node: Node, wrangler: Wrangler, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment with this ``npx`` first on PATH, where it can be made."""
+    script = _script(session, node, wrangler, environ)
+    if script is None:
+        return dict(environ)
+    path = programs.script(session, "npx", script).parent
+    return {**environ, "PATH": os.pathsep.join([str(path), environ.get("PATH", "")])}
+
+
+def _script(
+    session: Session, node: Node, wrangler: Wrangler, environ: Mapping[str, str]
+) -> str | None:
+    program = _program(wrangler.package)
+    npx = _real(session, environ)
+    if sys.platform == "win32" or program is None or npx is None:
+        return None
+    made_for = ""
+    if not wrangler.managed:
+        command = wrangler.bin_dir / "wrangler"
+        if command.is_symlink() and command.resolve() != program.resolve():
+            return None
+        made_for = str(command)
+    values = {
+        "npx": str(npx),
+        "node": str(node.executable),
+        "wrangler": str(program),
+        "version": wrangler.version,
+        "manifest": str(wrangler.package / "package.json"),
+        "made_for": made_for,
+    }
+    return _SCRIPT.format(**{name: shlex.quote(value) for name, value in values.items()})
+
+
+def _real(session: Session, environ: Mapping[str, str]) -> Path | None:
+    """Return the user's or the managed npx, never one of ours (a ``run`` in a ``run``)."""
+    ours = session.store.root / LAYOUT / "bin"
+    folders = environ.get("PATH", "").split(os.pathsep)
+    kept = [folder for folder in folders if folder and not Path(folder).is_relative_to(ours)]
+    return programs.which("npx", {"PATH": os.pathsep.join(kept)})
+
+
+def _program(package: Path) -> Path | None:
+    try:
+        entry = json.loads((package / "package.json").read_bytes())["bin"]["wrangler"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    program = package / str(entry)
+    return program if program.is_file() else None

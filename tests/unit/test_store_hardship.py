@@ -203,7 +203,11 @@ def test_what_another_user_owns_counts_as_missing(
     (memo,) = (store.root / "v1" / "memos").glob("*/*.json")
     theirs = {"content": made.path, "record": record, "memo": memo}[what].stat()
     # Owners can be changed by root alone; what is decided on is the file's owner.
-    monkeypatch.setattr(disk, "foreign", lambda found: found.st_ino == theirs.st_ino)
+    monkeypatch.setattr(
+        disk,
+        "foreign",
+        lambda found: (found.st_ino, found.st_ctime_ns) == (theirs.st_ino, theirs.st_ctime_ns),
+    )
     assert (store.find("kind", "name") is None) is (what != "memo")
     assert (store.memo("memo", "key") is None) is (what == "memo")
     again = store.fill("kind", "name", write())

@@ -86,10 +86,10 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def beside(target: Path) -> Iterator[Path]:
+def beside(target: Path, suffix: str = "") -> Iterator[Path]:
     """Yield a temporary file in the same folder, which may be renamed to the target."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:

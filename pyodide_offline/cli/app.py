@@ -13,6 +13,7 @@ COMMANDS = {
     "prefetch": ("prefetch:prefetch", "Fill the store with all that a worker needs."),
     "cache": ("cache:cache", "List, verify and prune what is stored."),
     "toolchain": ("toolchain:toolchain", "Show or install Node, wrangler, uv and pywrangler."),
+    "patch": ("patch:patch", "Put workerd's cache flags into miniflare, or take them out."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
 }
 _EPILOG = """\b

@@ -25,7 +25,8 @@ CONFIG_VARIABLE = "PYODIDE_OFFLINE_CONFIG"
 def defaults(commands: Iterable[str]) -> dict[str, Any]:
     """Return click's default map: the same settings for each command and its own commands."""
     values = {name.replace("-", "_"): value for name, value in load(Path.cwd()).items()}
-    nested = {"list": values, "verify": values, "prune": values, "path": values, "install": values}
+    below = "list verify prune path install apply revert status diff"
+    nested = dict.fromkeys(below.split(), values)
     return {name: {**values, **nested} for name in commands}
 
 

@@ -28,12 +28,20 @@ The exit status is that of the command; see the README for those of pyodide-offl
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The worker's folder.  [default: here]",
 )
+@click.option(
+    "--snapshot/--no-snapshot",
+    "snapshots",
+    default=True,
+    envvar="PYODIDE_OFFLINE_SNAPSHOT",
+    help="Start Python from a memory snapshot where one fits.  [default: on]",
+)
 @options.supplying
 @options.storage
 @options.loudness
 def run(
     command: tuple[str, ...],
     project: Path | None,
+    snapshots: bool,
     offline: bool,
     bundle: str,
     wrangler: str | None,
@@ -60,4 +68,4 @@ def run(
             said.add(sentence)
             note(sentence)
 
-    return feature.run(session, command, say, policy=bundle, wrangler=wrangler)
+    return feature.run(session, command, say, policy=bundle, wrangler=wrangler, snapshots=snapshots)

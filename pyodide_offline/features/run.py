@@ -20,6 +20,7 @@ from pyodide_offline.workers.toolchain.chain import Toolchain
 
 if TYPE_CHECKING:
     from pyodide_offline.workers.answer import Answer
+    from pyodide_offline.workers.snapshot_maker import Maker
 
 # wrangler's own calls home: without a way out each is a wait or a warning, and none is needed
 # to run a worker. A value that the user has set wins.
@@ -66,6 +67,7 @@ def run(
     config: Path | None = None,
     policy: str = supply.AUTO,
     wrangler: str | None = None,
+    snapshots: bool = True,
 ) -> int:
     """Run the command and return its exit status. ``say`` is told which Python runs."""
     needs = plan(session, command, config)
@@ -84,11 +86,21 @@ def run(
             report = sync.prepare(session, found, supplied.python_series, always=needs.syncs)
             extra = report.environment
 
+    makers: list[Maker] = []
+
+    def maker() -> "Maker":
+        from pyodide_offline.workers.snapshot_maker import Maker
+
+        if not makers:
+            makers.append(Maker(session))
+        return makers[0]
+
     def answering(message: bytes) -> "Answer":
         from pyodide_offline.workers import answer
 
         description = schema.checked(session.store, found.wrangler.schema)
-        return answer.answer(session, description, message, supplier)
+        using = answer.Snapshots(binary, maker()) if snapshots else None
+        return answer.answer(session, description, message, supplier, using)
 
     def prepare() -> None:
         # What cannot be prepared fails again, and is reported, when a shim asks for it.
@@ -107,12 +119,16 @@ def run(
         environ = found.environment(session.environ, extra)
         environ = npx.first(session, found.node, found.wrangler, environ)
         environ = _environment(session, environ, binary, socket)
-        return process.supervise(
-            [_resolve(command[0], environ), *command[1:]],
-            env=environ,
-            cwd=session.project,
-            started=started,
-        )
+        try:
+            return process.supervise(
+                [_resolve(command[0], environ), *command[1:]],
+                env=environ,
+                cwd=session.project,
+                started=started,
+            )
+        finally:
+            for one in makers:
+                one.stop()
 
 
 @dataclass(frozen=True)

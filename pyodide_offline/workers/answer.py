@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyodide_offline import paths
+from pyodide_offline.digest import Digest
 from pyodide_offline.errors import ToolchainError
 from pyodide_offline.session import Session
 from pyodide_offline.store import Store
-from pyodide_offline.workers import config, placement, schema, shim, supply
+from pyodide_offline.workers import config, placement, probe, schema, shim, snapshot, supply
 from pyodide_offline.workers.placement import Supplier
+from pyodide_offline.workers.snapshot_maker import Job, Maker, wanted
 from pyodide_offline.workers.supply import Supplied
 
 
@@ -22,10 +24,24 @@ class Answer:
     supplied: tuple[Supplied, ...] = ()
 
 
-def answer(session: Session, description: Path, message: bytes, supplier: Supplier) -> Answer:
+@dataclass(frozen=True)
+class Snapshots:
+    """The binary that loads snapshots, and who makes missing ones (None: nobody)."""
+
+    binary: Path
+    maker: Maker | None = None
+
+
+def answer(
+    session: Session,
+    description: Path,
+    message: bytes,
+    supplier: Supplier,
+    snapshots: Snapshots | None = None,
+) -> Answer:
     """Supply and place the bundle of each Python worker, and add the flags that it needs.
 
-    ``description`` is the schema of the message.
+    ``description`` is the schema of the message. Without ``snapshots`` none is loaded.
     """
     supplied: dict[config.PythonWorker, Supplied] = {}
 
@@ -37,11 +53,38 @@ def answer(session: Session, description: Path, message: bytes, supplier: Suppli
     folder = placement.choose_folder(session, supplied.values())
     for worker, one in supplied.items():
         placement.place(session, worker.date, worker.flags, one, folder, supplier)
-    return Answer(
-        (shim.FLAG + str(folder),),
-        rewritten,
-        tuple({one.entry.digest: one for one in supplied.values()}.values()),
-    )
+    different = {one.entry.digest: one for one in supplied.values()}
+    arguments = [shim.FLAG + str(folder)]
+    if snapshots and len(different) == 1:
+        (digest,) = different
+        try:
+            arguments += _snapshot(session, description, rewritten, digest, folder, snapshots)
+        except Exception as error:
+            # A snapshot may cost time, never a start, whatever is wrong with it.
+            session.progress.note(f"No snapshot is used: {error} ({type(error).__name__})")
+    return Answer(tuple(arguments), rewritten, tuple(different.values()))
+
+
+def _snapshot(
+    session: Session,
+    description: Path,
+    message: bytes,
+    bundle: Digest,
+    folder: Path,
+    snapshots: Snapshots,
+) -> tuple[str, ...]:
+    """Return the flags of the snapshot to load, if there is one; have better ones made."""
+    code = config.only_code(message, description)
+    if code is None:
+        return ()
+    binary = probe.identify(session.store, snapshots.binary)
+    recipes = snapshot.recipes(code, binary, bundle)
+    if snapshots.maker:
+        jobs = [Job(snapshots.binary, description, folder, recipe) for recipe in recipes]
+        # The neutral one first: it serves the next edit too.
+        snapshots.maker.want([job for job in reversed(jobs) if wanted(session, job)])
+    found = snapshot.find(session.store, recipes)
+    return snapshot.arguments(found[1]) if found else ()
 
 
 def alone(binary: str, message: bytes, environ: Mapping[str, str]) -> Answer:
@@ -58,7 +101,7 @@ def alone(binary: str, message: bytes, environ: Mapping[str, str]) -> Answer:
         return supply.supply(session, Path(binary), date, flags, renew=renew)
 
     found = schema.checked(session.store, schema_beside(Path(binary)))
-    return answer(session, found, message, supplier)
+    return answer(session, found, message, supplier, Snapshots(Path(binary)))
 
 
 def schema_beside(binary: Path) -> Path:

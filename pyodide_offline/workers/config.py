@@ -18,6 +18,7 @@ from pyodide_offline.errors import WorkerdError
 
 # Words of eight bytes. Worker sources travel in the message: 512 MiB is far above any.
 _LIMIT = 1 << 26
+_BINARY = ("data", "wasm")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,19 @@ class PythonWorker:
     service: str
     date: str
     flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """All that decides what a Python worker's memory holds after its top level ran.
+
+    ``modules`` as (name, union member, content); ``bindings`` as (name, kind).
+    """
+
+    date: str
+    flags: tuple[str, ...]
+    modules: tuple[tuple[str, str, bytes], ...]
+    bindings: tuple[tuple[str, str], ...] = ()
 
 
 Decide = Callable[[PythonWorker], tuple[str, ...]]
@@ -46,11 +60,8 @@ def rewrite(message: bytes, schema: Path, decide: Decide) -> bytes:
     for service in config.services:
         worker = _python_worker(service)
         if worker and additions.get(worker):
-            flags = [
-                *worker.flags,
-                *(flag for flag in additions[worker] if flag not in worker.flags),
-            ]
-            service.worker.compatibilityFlags = flags
+            flags = [*worker.flags, *(flag for flag in additions[worker] if flag not in worker.flags)]
+            service.worker.compatibilityFlags = list(flags)
     rewritten: bytes = config.to_bytes()
     return rewritten
 
@@ -60,6 +71,54 @@ def python_workers(message: bytes, schema: Path) -> list[PythonWorker]:
     with _open(message, schema) as config:
         found = [_python_worker(service) for service in config.services]
     return [worker for worker in found if worker]
+
+
+def only_code(message: bytes, schema: Path) -> Code | None:
+    """Return the code of the one Python worker of a message; None if there are several.
+
+    None too where a worker is loaded at run time: workerd's snapshot flags count for the
+    whole process, and that worker's code is not known here. Raises WorkerdError.
+    """
+    with _open(message, schema) as config:
+        workers = [service.worker for service in config.services if service.which() == "worker"]
+        if any(binding.which() == "workerLoader" for one in workers for binding in one.bindings):
+            return None
+        python = [service.worker for service in config.services if _python_worker(service)]
+        return _code(python[0]) if len(python) == 1 else None
+
+
+def bare(code: Code, schema: Path) -> bytes:
+    """Return a configuration with this code alone: no bindings, a port of its own choice."""
+    config = _schema(schema).Config.new_message()
+    service = config.init("services", 1)[0]
+    service.name = "snapshot"
+    worker = service.init("worker")
+    worker.compatibilityDate = code.date
+    worker.compatibilityFlags = list(code.flags)
+    listed = worker.init("modules", len(code.modules))
+    for place, (name, form, content) in zip(listed, code.modules, strict=True):
+        place.name = name
+        setattr(place, form, content if form in _BINARY else content.decode())
+    socket = config.init("sockets", 1)[0]
+    socket.name = "http"
+    socket.address = "127.0.0.1:0"
+    socket.init("http")
+    socket.service.name = "snapshot"
+    encoded: bytes = config.to_bytes()
+    return encoded
+
+
+def _code(worker: Any) -> Code:  # noqa: ANN401 - pycapnp's readers
+    modules = []
+    for module in worker.modules:
+        form = str(module.which())
+        content = getattr(module, form)
+        modules.append(
+            (module.name, form, content.encode() if form not in _BINARY else bytes(content))
+        )
+    bindings = tuple((binding.name, str(binding.which())) for binding in worker.bindings)
+    flags = tuple(worker.compatibilityFlags)
+    return Code(worker.compatibilityDate, flags, tuple(modules), bindings)
 
 
 def load(schema: Path) -> None:

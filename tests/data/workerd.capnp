@@ -1,9 +1,25 @@
-# As much of workerd's configuration schema as the tests need: same ids and ordinals as in
-# npm's workerd package, which e2e tests read as a whole.
+# As much of workerd's configuration schema as the tests need, in the same shape. The real
+# one, of npm's workerd package, is read in the e2e tests.
 @0xe6afd26682091c01;
 
 struct Config {
   services @0 :List(Service);
+  sockets @1 :List(Socket);
+}
+
+struct Socket {
+  name @0 :Text;
+  address @1 :Text;
+  http @2 :HttpOptions;
+  service @3 :ServiceDesignator;
+}
+
+struct HttpOptions {
+  style @0 :Text;
+}
+
+struct ServiceDesignator {
+  name @0 :Text;
 }
 
 struct Service {
@@ -23,6 +39,16 @@ struct Worker {
   }
   compatibilityDate @3 :Text;
   compatibilityFlags @4 :List(Text);
+  bindings @5 :List(Binding);
+
+  struct Binding {
+    name @0 :Text;
+    union {
+      text @1 :Text;
+      kvNamespace @2 :Text;
+      workerLoader @3 :Void;
+    }
+  }
 
   struct Module {
     name @0 :Text;

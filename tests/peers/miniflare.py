@@ -11,11 +11,15 @@ SCHEMA = Path(__file__).parents[1] / "data" / "workerd.capnp"
 Worker = tuple[str, str, Sequence[str], str]
 
 
-def message(*workers: Worker) -> bytes:
-    """Encode (name, date, flags, entry module); an entry that ends in .py is Python."""
+def message(*workers: Worker, bindings: Sequence[tuple[str, str]] = ()) -> bytes:
+    """Encode (name, date, flags, entry module); an entry that ends in .py is Python.
+
+    ``bindings`` as (name, kind) are those of the first worker.
+    """
     config = _schema().Config.new_message()
     services = config.init("services", len(workers) + 2)
-    for service, (name, date, flags, entry) in zip(services, workers, strict=False):
+    for number, (name, date, flags, entry) in enumerate(workers):
+        service = services[number]
         service.name = name
         worker = service.init("worker")
         worker.compatibilityDate = date
@@ -23,6 +27,12 @@ def message(*workers: Worker) -> bytes:
         modules = worker.init("modules", 2)
         modules[0].name = entry
         setattr(modules[0], "pythonModule" if entry.endswith(".py") else "esModule", "code")
+        if number == 0:
+            for place, (binding, kind) in zip(
+                worker.init("bindings", len(bindings)), bindings, strict=True
+            ):
+                place.name = binding
+                setattr(place, kind, None if kind == "workerLoader" else "value")
         modules[1].name = "data"
         modules[1].data = bytes(range(256))
     services[-2].name = "loopback"

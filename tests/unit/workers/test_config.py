@@ -71,3 +71,37 @@ def test_two_schemas_with_the_same_ids_can_be_loaded(tmp_path):
     again.write_text(miniflare.SCHEMA.read_text())
     message = miniflare.message(PYTHON)
     assert config.python_workers(message, miniflare.SCHEMA) == config.python_workers(message, again)
+
+
+def test_the_code_of_the_one_python_worker_is_taken_out():
+    message = miniflare.message(PYTHON, SCRIPT, bindings=[("KV", "kvNamespace")])
+    code = config.only_code(message, miniflare.SCHEMA)
+    assert code is not None
+    assert (code.date, code.flags) == ("2026-11-17", ("python_workers",))
+    assert code.modules == (
+        ("entry.py", "pythonModule", b"code"),
+        ("data", "data", bytes(range(256))),
+    )
+    assert code.bindings == (("KV", "kvNamespace"),)
+
+
+def test_several_python_workers_have_no_one_code():
+    assert config.only_code(miniflare.message(PYTHON, OLDER), miniflare.SCHEMA) is None
+    assert config.only_code(miniflare.message(SCRIPT), miniflare.SCHEMA) is None
+
+
+def test_a_worker_that_loads_others_hides_their_code():
+    message = miniflare.message(SCRIPT, PYTHON, bindings=[("LOADER", "workerLoader")])
+    assert config.only_code(message, miniflare.SCHEMA) is None
+
+
+def test_a_bare_configuration_holds_the_same_code_and_a_port():
+    message = miniflare.message(PYTHON, bindings=[("KV", "kvNamespace")])
+    code = config.only_code(message, miniflare.SCHEMA)
+    assert code is not None
+    bare = config.bare(code, miniflare.SCHEMA)
+    again = config.only_code(bare, miniflare.SCHEMA)
+    assert again is not None
+    assert (again.modules, again.date, again.flags) == (code.modules, code.date, code.flags)
+    assert again.bindings == ()
+    assert b"127.0.0.1:0" in bare

@@ -1,0 +1,193 @@
+"""Making a snapshot: a bare workerd runs the code once and writes its memory down.
+
+Beside the user's own workerd and at the lowest priority, never in its way. What was made
+is started once from before it counts: a snapshot that does not answer is thrown away.
+"""
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyodide_offline.errors import PyodideOfflineError, WorkerdError
+from pyodide_offline.session import Session
+from pyodide_offline.store import Entry, Provenance
+from pyodide_offline.workers import config, shim, snapshot
+from pyodide_offline.workers.snapshot import Recipe
+
+# Seconds: a plain start takes 3 to 15 on a busy machine, a loaded one below 3.
+_MAKING, _LOADING = 180.0, 60.0
+# Seconds that code has to stay as it is before an own snapshot of it is worth making.
+STILL = 3.0
+# At the lowest priority, and gone when we are, even by kill -9 (PR_SET_PDEATHSIG is 1).
+_HUMBLY = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.nice(19); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+_LISTENS = b'"event":"listen"'
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is needed to make a snapshot: workerd, its schema, the bundle's folder, the recipe."""
+
+    binary: Path
+    schema: Path
+    folder: Path
+    recipe: Recipe
+
+
+class Maker:
+    """Makes one snapshot after the other in the background; ``stop`` ends it at once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._stopped = threading.Event()
+        self._changed = threading.Condition()
+        self._jobs: list[Job] = []
+        self._since = 0.0
+        self._thread: threading.Thread | None = None
+
+    def want(self, jobs: Sequence[Job]) -> None:
+        """Have these made once nothing else was wanted for some seconds; replaces what waits."""
+        with self._changed:
+            self._jobs = list(jobs)
+            self._since = time.monotonic()
+            if self._jobs and self._thread is None and not self._stopped.is_set():
+                self._thread = threading.Thread(target=self._work)
+                self._thread.start()
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """End what is being made, and wait for that."""
+        self._stopped.set()
+        with self._changed:
+            self._changed.notify()
+        if self._thread:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                make(self._session, job, self._stopped)
+            except (PyodideOfflineError, OSError):
+                # Not worth a word: the start works without. It is not tried again, either.
+                if not self._stopped.is_set():
+                    self._session.store.remember("no-snapshot", job.recipe.key, value=True)
+
+    def _next(self) -> Job | None:
+        with self._changed:
+            while not self._stopped.is_set():
+                wait = self._since + STILL - time.monotonic()
+                if self._jobs and wait <= 0:
+                    return self._jobs.pop(0)
+                self._changed.wait(max(wait, 0.01) if self._jobs else None)
+            return None
+
+
+def wanted(session: Session, job: Job) -> bool:
+    """Say whether a snapshot is missing and was not found impossible before."""
+    key = job.recipe.key
+    return (
+        session.store.find(snapshot.KIND, key) is None
+        and session.store.memo("no-snapshot", key) is not True
+    )
+
+
+def make(session: Session, job: Job, stopped: threading.Event) -> Entry:
+    """Make a snapshot and keep it in the store. Raises WorkerdError if workerd cannot."""
+
+    def produce(target: Path) -> Provenance:
+        with tempfile.TemporaryDirectory(prefix="pyodide-offline-", dir=target.parent) as name:
+            folder = Path(name)
+            message = config.bare(job.recipe.code, job.schema)
+            _start(job, message, folder, ("--python-save-snapshot",), _MAKING, stopped)
+            made = folder / "snapshot.bin"
+            kind = snapshot.kind_of(made)
+            # A baseline holds no code at all, so it is neutral whatever it was made from.
+            if kind is None or (kind != "dedicated" and job.recipe.tier == "own"):
+                raise WorkerdError("workerd wrote no snapshot that can be used.")
+            _start(
+                job, message, folder, (f"--python-load-snapshot={made.name}",), _LOADING, stopped
+            )
+            made.rename(target)
+            return {"source": "workerd", "tier": job.recipe.tier, "type": kind}
+
+    entry = session.store.fill(snapshot.KIND, job.recipe.key, produce)
+    _drop_surplus(session, entry)
+    return entry
+
+
+def _drop_surplus(session: Session, newest: Entry) -> None:
+    entries = [one for one in session.store.entries() if one.kind == snapshot.KIND]
+    used = {one.name: _last_use(one) for one in entries}
+    used[newest.name] = time.time()
+    for entry in snapshot.surplus(entries, used):
+        session.store.remove(entry)
+
+
+def _last_use(entry: Entry) -> float:
+    try:
+        found = entry.path.stat()
+    except OSError:
+        return 0.0
+    return max(found.st_atime, found.st_mtime)
+
+
+def _start(
+    job: Job,
+    message: bytes,
+    folder: Path,
+    flags: Sequence[str],
+    seconds: float,
+    stopped: threading.Event,
+) -> None:
+    """Run workerd until it listens (the snapshot is written before that), then end it."""
+    command = [
+        str(job.binary),
+        "serve",
+        "--binary",
+        "--experimental",
+        "--control-fd=1",
+        f"{shim.FLAG}{job.folder}",
+        f"--python-snapshot-dir={folder}",
+        *flags,
+        "-",
+    ]
+    if sys.platform == "linux":
+        command = [sys.executable, "-I", "-S", "-c", _HUMBLY, *command]
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = threading.Timer(seconds, child.kill)
+    watch = threading.Thread(target=_end_when, args=(child, stopped), daemon=True)
+    with child:
+        deadline.start()
+        watch.start()
+        try:
+            if child.stdin and child.stdout:
+                child.stdin.write(message)
+                child.stdin.close()
+                for line in child.stdout:
+                    if _LISTENS in line:
+                        return
+        except BrokenPipeError:
+            pass
+        finally:
+            deadline.cancel()
+            child.kill()
+    raise WorkerdError("workerd ended before it answered.")
+
+
+def _end_when(child: "subprocess.Popen[bytes]", stopped: threading.Event) -> None:
+    while child.poll() is None:
+        if stopped.wait(0.1):
+            child.kill()
+            return

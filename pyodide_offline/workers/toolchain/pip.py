@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pyodide_offline import process
-from pyodide_offline.errors import ToolchainError
+from pyodide_offline.errors import NetworkError, ToolchainError
 from pyodide_offline.session import Session
 from pyodide_offline.workers.toolchain import programs
 
@@ -19,6 +19,8 @@ _NEUTRAL = {
     "PIP_NO_INPUT": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
 }
+# pip's words before it gives up on an index that does not answer.
+_UNREACHED = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "ProxyError")
 _UNWANTED = ("PIP_PREFIX", "PIP_TARGET", "PIP_ROOT", "PIP_DRY_RUN", "PYTHONHOME", "PYTHONPATH")
 
 
@@ -38,9 +40,11 @@ def install(
     )
     if done.status != 0:
         programs.refuse_full_disk(done.stderr, session.store.root)
-        raise ToolchainError(
+        said = done.stderr or done.stdout
+        unreached = any(sign in said for sign in _UNREACHED)
+        raise (NetworkError if unreached else ToolchainError)(
             f"Cannot get {what} from the Python package index.",
-            why=_reason(done.stderr or done.stdout),
+            why=_reason(said),
             next_step="Check which index pip uses: pip config list",
         )
 

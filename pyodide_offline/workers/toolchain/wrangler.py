@@ -8,6 +8,7 @@ npx looks next, without asking a registry, when ``npm_config_prefix`` names the 
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,13 +17,30 @@ from pathlib import Path
 from typing import Any
 
 from pyodide_offline import process
-from pyodide_offline.errors import ToolchainError, UnsupportedError
+from pyodide_offline.errors import (
+    IntegrityError,
+    NetworkError,
+    PyodideOfflineError,
+    RegistryError,
+    ToolchainError,
+    UnsupportedError,
+)
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 from pyodide_offline.workers.toolchain import node, platforms, programs
 
 KIND = "wrangler"
 DEFAULT_VERSION = "4.164.0"
+_UNREACHED = {
+    "EAI_AGAIN",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "EHOSTUNREACH",
+    "ENETUNREACH",
+    "ENOTFOUND",
+    "ERR_SOCKET_TIMEOUT",
+    "ETIMEDOUT",
+}
 _CMD = '@node "%~dp0node_modules\\wrangler\\bin\\wrangler.js" %*\r\n'
 
 
@@ -158,6 +176,9 @@ def _install(
                 "--no-fund",
                 "--no-update-notifier",
                 "--loglevel=error",
+                # npm's own patience with a registry that does not answer is over a minute.
+                "--fetch-retry-mintimeout=500",
+                "--fetch-retry-maxtimeout=2000",
                 f"wrangler@{version}",
             ],
             env=environ,
@@ -166,11 +187,7 @@ def _install(
         )
     if done.status != 0:
         programs.refuse_full_disk(done.stderr, session.store.root)
-        raise ToolchainError(
-            f"npm cannot install wrangler {version}.",
-            why=_reason(done.stderr or done.stdout),
-            next_step="Check which registry npm uses: npm config get registry",
-        )
+        raise _failure(version, done.stderr or done.stdout)
     bin_dir = folder if sys.platform == "win32" else folder / "bin"
     bin_dir.mkdir(exist_ok=True)
     if sys.platform == "win32":
@@ -196,6 +213,19 @@ def _project_settings(project: Path, root: Path) -> Iterator[None]:
         yield
     finally:
         copy.unlink(missing_ok=True)
+
+
+def _failure(version: str, output: str) -> PyodideOfflineError:
+    """Turn npm's last words into an error of the kind that its code tells of."""
+    what = f"npm cannot install wrangler {version}."
+    code = re.search(r"npm error code (\S+)", output)
+    kind: type[PyodideOfflineError] = ToolchainError
+    if code and code[1] in _UNREACHED:
+        kind = NetworkError
+    elif code and re.fullmatch(r"E[45]\d\d|ETARGET|EINTEGRITY", code[1]):
+        kind = IntegrityError if code[1] == "EINTEGRITY" else RegistryError
+    step = "Check which registry npm uses: npm config get registry"
+    return kind(what, why=_reason(output), next_step=step)
 
 
 def _reason(output: str) -> str:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pyodide_offline.errors import ToolchainError
+from pyodide_offline.errors import NetworkError, ToolchainError
 from pyodide_offline.session import Session
 from pyodide_offline.workers.toolchain import pip
 from tests.unit.workers.toolchain.conftest import Program
@@ -75,3 +75,16 @@ def test_configuration(session: Session, program: Program, monkeypatch: pytest.M
         "cert": "/env.pem",
         "index-url": "https://install.test/simple",
     }
+
+
+def test_an_index_that_does_not_answer_is_an_error_of_the_network(
+    session: Session, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        "echo \"WARNING: Retrying after connection broken by 'NewConnectionError(...)'\" >&2\n"
+        'echo "ERROR: No matching distribution found for one" >&2; exit 1'
+    )
+    monkeypatch.setattr(sys, "executable", str(program("python", text)))
+    monkeypatch.setattr(pip, "_has_pip", lambda: True)
+    with pytest.raises(NetworkError, match="Cannot get one"):
+        pip.install(session, tmp_path / "out", ["one"])

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from pyodide_offline.errors import OfflineError, ToolchainError, UnsupportedError
+from pyodide_offline.errors import (
+    IntegrityError,
+    NetworkError,
+    OfflineError,
+    PyodideOfflineError,
+    RegistryError,
+    ToolchainError,
+    UnsupportedError,
+)
 from pyodide_offline.session import Session
 from pyodide_offline.workers.toolchain import platforms, wrangler
 from tests.unit.workers.toolchain.conftest import Program
@@ -165,10 +173,30 @@ def test_npm_fails(session: Session, program: Program) -> None:
         'echo "npm error Incorrect //r.test/:_authToken=hidden" >&2\n'
         'echo "npm error A complete log of this run can be found in: /x" >&2; exit 1',
     )
-    with pytest.raises(ToolchainError) as raised:
+    with pytest.raises(RegistryError) as raised:
         wrangler.provide(session, (str(npm),))
     assert raised.value.why == "code E401 Incorrect //r.test/:_authToken=***"
     assert session.store.entries() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("ECONNREFUSED", NetworkError),
+        ("ENOTFOUND", NetworkError),
+        ("ETIMEDOUT", NetworkError),
+        ("E404", RegistryError),
+        ("ETARGET", RegistryError),
+        ("EINTEGRITY", IntegrityError),
+        ("EACCES", ToolchainError),
+    ],
+)
+def test_npms_code_decides_the_kind_of_error(
+    session: Session, program: Program, code: str, kind: type[PyodideOfflineError]
+) -> None:
+    npm = program("npm", f'echo "npm error code {code}" >&2; exit 1')
+    with pytest.raises(kind):
+        wrangler.provide(session, (str(npm),))
 
 
 def test_offline(session: Session) -> None:

@@ -9,7 +9,7 @@ from pyodide_offline.digest import Digest
 from pyodide_offline.errors import ToolchainError
 from pyodide_offline.session import Session
 from pyodide_offline.store import Store
-from pyodide_offline.workers import config, placement, probe, schema, shim, snapshot, supply
+from pyodide_offline.workers import config, placement, probe, schema, snapshot, supply
 from pyodide_offline.workers.placement import Supplier
 from pyodide_offline.workers.snapshot_maker import Job, Maker, wanted
 from pyodide_offline.workers.supply import Supplied
@@ -54,7 +54,7 @@ def answer(
     for worker, one in supplied.items():
         placement.place(session, worker.date, worker.flags, one, folder, supplier)
     different = {one.entry.digest: one for one in supplied.values()}
-    arguments = [shim.FLAG + str(folder)]
+    arguments = list(placement.arguments(folder))
     if snapshots and len(different) == 1:
         (digest,) = different
         try:

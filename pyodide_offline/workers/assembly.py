@@ -1,4 +1,4 @@
-"""npm's ``pyodide`` package made into a bundle for workerd's newest interface.
+"""npm's ``pyodide`` package made into a bundle, in the form that a workerd wants.
 
 Three modules, from the three files of the package that an official bundle is built from
 too. Deterministic: the same package and the same rules give the same bytes.
@@ -19,6 +19,12 @@ _WASM = "pyodide.asm.wasm"
 _STDLIB = "python_stdlib.zip"
 _LOCK = "pyodide-lock.json"
 _RUNTIME = "pyodideRuntime-internal:"
+# By form: the name of the module with the code, and the union member of each of the three.
+_SHAPES = {
+    glue.ASM: ("pyodide.asm", ("src", "wasm", "data")),
+    glue.SETUP: ("emscriptenSetup", ("src", "wasm", "data")),
+    glue.SETUP_AS_DATA: ("emscriptenSetup.js", ("data", "data", "data")),
+}
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,10 @@ class Assembled:
     counts: dict[str, int]
 
 
-def from_package(tarball: Path, *, version: str, public_version: str) -> Assembled:
-    """Assemble a bundle from npm's tarball of Pyodide ``version``.
+def from_package(
+    tarball: Path, *, version: str, public_version: str, form: str = glue.ASM
+) -> Assembled:
+    """Assemble a bundle from npm's tarball of Pyodide ``version``, in one of glue's forms.
 
     ``public_version`` is the text that workerd expects ``pyodide.version`` to be.
     Raises AssemblyError if the package or a spot of its code is not as it must be.
@@ -46,14 +54,22 @@ def from_package(tarball: Path, *, version: str, public_version: str) -> Assembl
             f"npm's pyodide {version} cannot be made into a bundle: it has no {lacks}."
         )
     text = files[_ROOT + script].decode("utf-8")
-    rewritten = glue.rewrite(text, script, version=version, public_version=public_version)
-    modules = [
-        bundle.Module(_RUNTIME + "pyodide.asm", "src", rewritten.text.encode()),
-        bundle.Module(_RUNTIME + "pyodide.asm.wasm", "wasm", files[_ROOT + _WASM]),
-        bundle.Module(_RUNTIME + "python_stdlib.zip", "data", files[_ROOT + _STDLIB]),
-    ]
+    rewritten = glue.rewrite(
+        text, script, version=version, public_version=public_version, form=form
+    )
+    modules = shaped(form, rewritten.text.encode(), files[_ROOT + _WASM], files[_ROOT + _STDLIB])
     python = _python_version(files[_ROOT + _LOCK], version)
     return Assembled(bundle.encode(modules), python, rewritten.counts)
+
+
+def shaped(form: str, code: bytes, wasm: bytes, stdlib: bytes) -> list[bundle.Module]:
+    """Return the three modules under the names and as the kinds of a form."""
+    name, members = _SHAPES[form]
+    contents = {name: code, "pyodide.asm.wasm": wasm, "python_stdlib.zip": stdlib}
+    return [
+        bundle.Module(_RUNTIME + module, member, content)
+        for (module, content), member in zip(contents.items(), members, strict=True)
+    ]
 
 
 def _python_version(lock: bytes, version: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import capnp
 
 from pyodide_offline.errors import WorkerdError
+from pyodide_offline.workers.probe import merged
 
 # Words of eight bytes. Worker sources travel in the message: 512 MiB is far above any.
 _LIMIT = 1 << 26
@@ -60,7 +61,7 @@ def rewrite(message: bytes, schema: Path, decide: Decide) -> bytes:
     for service in config.services:
         worker = _python_worker(service)
         if worker and additions.get(worker):
-            flags = [*worker.flags, *(flag for flag in additions[worker] if flag not in worker.flags)]
+            flags = merged(worker.flags, additions[worker])
             service.worker.compatibilityFlags = list(flags)
     rewritten: bytes = config.to_bytes()
     return rewritten

@@ -13,6 +13,9 @@ is text inside the binary, exports what the replacements call):
   snapshot remembers: `patchedLoadLibData`, `Module.getMemoryPatched`.
 - workerd imports `_createPyodideModule` by name.
 
+Releases before November 2026 have no such wrappers: there the same names are functions
+of our own `setup.js`, which stands behind the rewritten code in one module (forms below).
+
 Each spot is counted. A count that differs means that this is other code than the one
 these rules were written for, so it is an error that names the spot.
 """
@@ -20,6 +23,7 @@ these rules were written for, so it is an error that names the spot.
 import hashlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyodide_offline.errors import AssemblyError
 
@@ -33,12 +37,21 @@ _IMPORTED = (
     "patchedLoadLibData",
     "wasmInstantiate",
 )
-_HEAD = (
-    f'import {{ {", ".join(_IMPORTED)} }} from "{_WRAPPERS}";\n'
+_NO_EVAL = (
     "function noEvalInWorkerd() {\n"
     '  throw new Error("Pyodide asked for JavaScript\'s eval, which workerd forbids");\n'
     "}\n"
 )
+# What a bundle is made for: the module that workerd imports, and as which kind of it.
+ASM = "asm"
+SETUP = "setup"
+SETUP_AS_DATA = "setup-as-data"
+_HEADS = {
+    ASM: f'import {{ {", ".join(_IMPORTED)} }} from "{_WRAPPERS}";\n',
+    SETUP: 'import unsafeEval from "internal:unsafe-eval";\n',
+    # Read as data and compiled by C++: nothing can be imported there.
+    SETUP_AS_DATA: "const unsafeEval = null;\n",
+}
 _TAIL = "\nexport { _createPyodideModule };\nexport default _createPyodideModule;\n"
 _LOAD_LIBRARY = (
     "function loadLibData(){"
@@ -85,8 +98,10 @@ class Rewritten:
     counts: dict[str, int]
 
 
-def rewrite(text: str, file_name: str, *, version: str, public_version: str) -> Rewritten:
-    """Turn npm's Emscripten file into the module ``pyodide.asm`` of workerd's newest interface.
+def rewrite(
+    text: str, file_name: str, *, version: str, public_version: str, form: str = ASM
+) -> Rewritten:
+    """Turn npm's Emscripten file into the module that workerd imports, of one form.
 
     ``public_version`` replaces the text that ``pyodide.version`` shows (a ``var`` of the
     minified code), which workerd compares; ``API.version`` stays true, since workerd's own
@@ -100,13 +115,18 @@ def rewrite(text: str, file_name: str, *, version: str, public_version: str) -> 
         _expect("public-version", len(found), 1, file_name, version)
         text = text.replace(found[0], found[0].replace(version, public_version))
         counts["public-version"] = 1
-    return Rewritten(_HEAD + text + _TAIL, counts)
+    tail = _TAIL if form == ASM else "\n" + _setup()
+    return Rewritten(_HEADS[form] + _NO_EVAL + text + tail, counts)
 
 
 def revision() -> str:
     """Return a short name of these rules; it changes when any of them changes."""
-    rules = repr((SPOTS, EXPORTS, _HEAD, _TAIL))
+    rules = repr((SPOTS, EXPORTS, _HEADS, _NO_EVAL, _TAIL, _setup()))
     return hashlib.sha256(rules.encode()).hexdigest()[:10]
+
+
+def _setup() -> str:
+    return Path(__file__).with_name("setup.js").read_text(encoding="utf-8")
 
 
 def _apply(text: str, spot: Spot, file_name: str, version: str) -> tuple[str, int]:

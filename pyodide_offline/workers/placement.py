@@ -4,10 +4,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from pyodide_offline import digest as digests
 from pyodide_offline import paths
 from pyodide_offline.errors import IntegrityError, UnsupportedError
 from pyodide_offline.session import Session
+from pyodide_offline.workers import shim
+from pyodide_offline.workers.packages import PACKAGES_FLAG, fill_packages
 from pyodide_offline.workers.supply import Supplied
+
+_PACKAGES = "packages"
 
 
 class Supplier(Protocol):
@@ -20,21 +25,31 @@ class Supplier(Protocol):
 def choose_folder(session: Session, supplied: Iterable[Supplied]) -> Path:
     """Return the one folder that workerd gets for all its workers.
 
-    An assembled bundle has a folder of its own, since all of them have the same file name
-    and two projects may run different ones at once. Raises UnsupportedError where workers
-    of one process need two of them.
+    An assembled bundle has a folder of its own: it has the file name of all others for
+    development, or of the official one, and two projects may run different ones at once.
+    Raises UnsupportedError where workers of one process need two of one name.
     """
     folder = paths.private_dir(session.cache_dir)
     assembled = {one.entry.digest: one for one in supplied if one.assembled}
-    if len(assembled) > 1:
+    if len({one.file_name for one in assembled.values()}) < len(assembled):
         raise UnsupportedError(
             "Workers of one wrangler need different Pythons, each from an assembled bundle.",
             why=" / ".join(one.sentence() for one in assembled.values()),
             next_step="Start them apart, or give them compatibility dates of one Python.",
         )
     if assembled:
-        folder = paths.private_dir(folder / f"dev-{next(iter(assembled)).short}")
+        digest, *more = sorted(assembled, key=str)
+        if more:
+            digest = digests.of_bytes(" ".join(map(str, [digest, *more])).encode())
+        folder = paths.private_dir(folder / f"dev-{digest.short}")
     return folder
+
+
+def arguments(folder: Path) -> tuple[str, ...]:
+    """Return what workerd must be told so that it reads the folder."""
+    packages = folder / _PACKAGES
+    more = (f"{PACKAGES_FLAG}{packages}",) if packages.is_dir() else ()
+    return (f"{shim.FLAG}{folder}", *more)
 
 
 def place(
@@ -47,6 +62,8 @@ def place(
 ) -> Path:
     """Put a bundle into the folder; where the store's own copy is damaged, renew that first."""
     target = folder / supplied.file_name
+    if supplied.archives:
+        fill_packages(folder / _PACKAGES, supplied.archives)
     try:
         session.store.place(supplied.entry, target)
     except (IntegrityError, FileNotFoundError):

@@ -1,5 +1,4 @@
-"""Asking a workerd binary which bundle a worker needs, which digest it must have, and which
-Pyodide version it takes in the bundle for development.
+"""Asking a workerd binary which bundle a worker needs and which digest it must have.
 
 Nothing of this is in a table: each new workerd answers for itself. Answers are kept under
 the binary's own digest.
@@ -13,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyodide_offline import digest as digests
@@ -24,24 +23,29 @@ from pyodide_offline.store import Store
 
 DEVELOPMENT_FLAG = "python_workers_development"
 DEVELOPMENT_ID = "dev"
-_URL = re.compile(
+LOADING = re.compile(
     r"Loading Pyodide bundle from internet; url = (\S+/pyodide_([^/\s]+)\.capnp\.bin)"
 )
 # The hash is followed by ';' in the text, so "all but blanks" would take too much.
 _EXPECTED = re.compile(r"expectedIntegrity = (sha256-[A-Za-z0-9+/=]+)")
-_MISMATCH = re.compile(r"Pyodide version mismatch, expected '([^']+)'")
 # What the C++ releases without a hash say of a bundle that is no message.
 _NO_HASH = re.compile(r"Message ends prematurely|Message did not contain a root pointer")
-_STARTED = "pyodide-offline: Python started"
+
+# Addresses in the binary, long, and the last thing that is printed: nobody can read them.
+_STACK = "stack: "
 
 
 @dataclass(frozen=True)
 class Want:
-    """The official bundle of a worker: its id, its URL, and its digest where one is carried."""
+    """The official bundle of a worker: its id, its URL, and its digest where one is carried.
+
+    ``question`` names the binary, date and flags that it was asked for.
+    """
 
     bundle_id: str
     url: str
     digest: Digest | None
+    question: str = ""
 
     @property
     def file_name(self) -> str:
@@ -64,60 +68,30 @@ def want(store: Store, binary: Path, date: str, flags: Sequence[str]) -> Want:
 
     Asked with two short runs the first time, then remembered. Raises WorkerdError.
     """
-    question = digests.of_bytes(json.dumps([date, sorted(flags)]).encode()).short
-    key = f"{identify(store, binary).hex}-{question}"
+    key = question(store, binary, date, flags)
     known = store.memo("want", key)
     if isinstance(known, dict):
         digest = known["digest"]
-        return Want(known["id"], known["url"], digests.parse(digest) if digest else None)
-    answer = _ask(binary, date, flags)
+        return Want(known["id"], known["url"], digests.parse(digest) if digest else None, key)
+    answer = replace(_ask(binary, date, flags), question=key)
     digest = str(answer.digest) if answer.digest else None
     store.remember("want", key, {"id": answer.bundle_id, "url": answer.url, "digest": digest})
     return answer
 
 
-def development_version(
-    store: Store, binary: Path, bundle: Path, version: str, date: str, flags: Sequence[str]
-) -> str:
-    """Return the public Pyodide version that this binary takes as ``dev``.
+def question(store: Store, binary: Path, date: str, flags: Sequence[str]) -> str:
+    """Name a question to a binary: the key under which its answer is remembered."""
+    asked = digests.of_bytes(json.dumps([date, sorted(flags)]).encode()).short
+    return f"{identify(store, binary).hex}-{asked}"
 
-    ``bundle`` is one made with its own ``version``; the binary starts it once and either
-    Python runs or the error names the version expected. Raises WorkerdError, with what
-    workerd said, if it does neither.
+
+def merged(flags: Sequence[str], added: Sequence[str]) -> tuple[str, ...]:
+    """Return flags with others added. One that an addition turns off (``no_…``) is left out.
+
+    workerd refuses a flag beside its opposite.
     """
-    key = identify(store, binary).hex
-    known = store.memo("development-version", key)
-    if isinstance(known, str):
-        return known
-    answer = start(binary, bundle, date, flags)
-    expected = version if answer is None else answer
-    store.remember("development-version", key, expected)
-    return expected
-
-
-def start(binary: Path, bundle: Path, date: str, flags: Sequence[str]) -> str | None:
-    """Start Python once from an assembled bundle; None if it ran.
-
-    Otherwise the Pyodide version that the binary expected instead. Raises WorkerdError.
-    """
-    source = f"print({_STARTED!r})"
-    flags = (*flags, DEVELOPMENT_FLAG)
-    said = []
-    with _folder(source, date, flags) as folder:
-        cache = folder / "cache"
-        (cache / bundle_file_name(DEVELOPMENT_ID)).symlink_to(bundle.absolute())
-        with closing(_run(binary, folder, seconds=120)) as lines:
-            for line in lines:
-                if _STARTED in line:
-                    return None
-                if mismatch := _MISMATCH.search(line):
-                    return mismatch[1]
-                said.append(line)
-    raise WorkerdError(
-        "workerd does not start Python from the assembled bundle.",
-        why=process.tail("\n".join(said), 2),
-        next_step="This workerd may need the official bundle: --bundle official",
-    )
+    kept = [flag for flag in flags if f"no_{flag}" not in added]
+    return (*kept, *(flag for flag in added if flag not in kept))
 
 
 def identify(store: Store, binary: Path) -> Digest:
@@ -145,12 +119,12 @@ def check(binary: Path) -> os.stat_result:
 
 
 def _ask(binary: Path, date: str, flags: Sequence[str]) -> Want:
-    with _folder("pass", date, flags) as folder:
+    with folder("pass", date, flags) as place:
         said, found = [], None
-        with closing(_run(binary, folder, "--verbose", seconds=30)) as lines:
-            for line in lines:
+        with closing(lines(binary, place, "--verbose", seconds=30)) as heard:
+            for line in heard:
                 said.append(line)
-                if found := _URL.search(line):
+                if found := LOADING.search(line):
                     # Ended here, before it has downloaded anything.
                     break
         if found is None:
@@ -161,8 +135,8 @@ def _ask(binary: Path, date: str, flags: Sequence[str]) -> Want:
             )
         url, bundle_id = found[1], found[2]
         # A file that cannot be right makes the binary name the digest that would be.
-        (folder / "cache" / bundle_file_name(bundle_id)).write_bytes(b"?")
-        said = list(_run(binary, folder, seconds=30))
+        (place / "cache" / bundle_file_name(bundle_id)).write_bytes(b"?")
+        said = list(lines(binary, place, seconds=30))
     text = "\n".join(said)
     if expected := _EXPECTED.search(text):
         return Want(bundle_id, url, digests.parse(expected[1]))
@@ -175,12 +149,13 @@ def _ask(binary: Path, date: str, flags: Sequence[str]) -> Want:
 
 
 @contextmanager
-def _folder(source: str, date: str, flags: Sequence[str]) -> Iterator[Path]:
+def folder(source: str, date: str, flags: Sequence[str]) -> Iterator[Path]:
+    """Make a temporary folder with a one-file worker and an empty ``cache`` for bundles."""
     with tempfile.TemporaryDirectory(prefix="pyodide-offline-") as name:
-        folder = Path(name)
-        (folder / "cache").mkdir()
-        (folder / "worker.capnp").write_text(_config(source, date, flags), encoding="utf-8")
-        yield folder
+        place = Path(name)
+        (place / "cache").mkdir()
+        (place / "worker.capnp").write_text(_config(source, date, flags), encoding="utf-8")
+        yield place
 
 
 def _config(source: str, date: str, flags: Sequence[str]) -> str:
@@ -195,15 +170,18 @@ def _config(source: str, date: str, flags: Sequence[str]) -> str:
     )
 
 
-def _run(binary: Path, folder: Path, *more: str, seconds: float) -> Generator[str, None, None]:
-    """Yield the lines that workerd prints; it is ended when the caller has heard enough."""
+def lines(binary: Path, place: Path, *more: str, seconds: float) -> Generator[str, None, None]:
+    """Start the worker of a ``folder`` and yield what workerd prints.
+
+    It is ended when the caller has heard enough, or after the seconds.
+    """
     command = [
         str(binary),
         "serve",
         "--experimental",
         *more,
-        f"--pyodide-bundle-disk-cache-dir={folder / 'cache'}",
-        str(folder / "worker.capnp"),
+        f"--pyodide-bundle-disk-cache-dir={place / 'cache'}",
+        str(place / "worker.capnp"),
     ]
     try:
         child = subprocess.Popen(
@@ -224,7 +202,8 @@ def _run(binary: Path, folder: Path, *more: str, seconds: float) -> Generator[st
     with child:
         try:
             for line in child.stdout or ():
-                yield line.rstrip("\n")
+                if not line.startswith(_STACK):
+                    yield line.rstrip("\n")
         finally:
             clock.cancel()
             child.kill()

@@ -5,53 +5,53 @@ brought by hand into the cache folder, an assembled one in the store, the offici
 from the network, one assembled from npm.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyodide_offline import digest as digests
-from pyodide_offline.digest import Digest
 from pyodide_offline.errors import (
     IntegrityError,
     NetworkError,
     OfflineError,
-    RegistryError,
     UnsupportedError,
 )
-from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 from pyodide_offline.store import Entry, Provenance
-from pyodide_offline.workers import glue, probe
+from pyodide_offline.workers import assembled, probe
+from pyodide_offline.workers.assembled import Fitted
 from pyodide_offline.workers.probe import Want
 
-KIND = "bundle"
+KIND = assembled.KIND
+Npm = assembled.Npm
 OFFICIAL = "official"
-NPM = "npm"
+NPM = assembled.SOURCE
 AUTO = "auto"
 _LIMIT = 256 << 20
 # Which Python is in an official bundle, whose message is not opened: by Pyodide's own releases.
 _PYTHON_SERIES = {"0.26": "3.12", "0.28": "3.13", "314": "3.14"}
-
-Npm = Callable[[], Sequence[str] | None]
 
 
 @dataclass(frozen=True)
 class Supplied:
     """A bundle in the store, and how workerd has to be told of it.
 
-    ``flags`` are compatibility flags that the worker needs so that workerd takes it.
+    ``flags`` are compatibility flags that the worker needs so that workerd takes it;
+    ``archives`` are packages that workerd would download at start, were there no empty ones.
     """
 
     want: Want
     entry: Entry
     bundle_id: str
     flags: tuple[str, ...]
+    archives: tuple[str, ...] = ()
 
     @property
     def assembled(self) -> bool:
         """Whether it was made here from npm's package."""
-        return self.bundle_id == probe.DEVELOPMENT_ID
+        development = self.bundle_id == probe.DEVELOPMENT_ID
+        return development or self.entry.provenance.get("source") == NPM
 
     @property
     def file_name(self) -> str:
@@ -96,10 +96,8 @@ def find(session: Session, want: Want, policy: str = AUTO) -> Supplied | None:
         if entry and want.digest in (None, entry.digest):
             return Supplied(want, entry, want.bundle_id, ())
     if policy != OFFICIAL:
-        expected = session.store.memo("assembled", _assembled_key(want))
-        entry = session.store.find(KIND, str(expected)) if expected else None
-        if entry:
-            return Supplied(want, entry, probe.DEVELOPMENT_ID, (probe.DEVELOPMENT_FLAG,))
+        fitted = assembled.find(session, want)
+        return _fitted(want, fitted) if fitted else None
     return None
 
 
@@ -112,13 +110,56 @@ def supply(
     policy: str = AUTO,
     npm: Npm = lambda: None,
     renew: bool = False,
+    python: str | None = None,
 ) -> Supplied:
     """Return the bundle for a worker of this date and flags, fetched or made if need be.
 
     ``npm`` gives the command of the user's npm when its registry has to be asked;
-    ``renew`` makes a damaged entry again. Raises what fetching and assembling raise.
+    ``renew`` makes a damaged entry again; ``python`` (such as ``3.14``) wants that one
+    whatever the date says. Raises what fetching and assembling raise.
     """
+    chosen = _choosing(session, binary, date, flags, python)
+    flags = probe.merged(flags, chosen)
     want = probe.want(session.store, binary, date, flags)
+    supplied = _supply(session, want, binary, date, flags, policy, npm, renew=renew)
+    return replace(supplied, flags=probe.merged(chosen, supplied.flags)) if chosen else supplied
+
+
+def _choosing(
+    session: Session, binary: Path, date: str, flags: Sequence[str], python: str | None
+) -> tuple[str, ...]:
+    if python is None:
+        return ()
+    known = [version for version, series in _PYTHON_SERIES.items() if series == python]
+    fits = [assembled.PYODIDES.get(python, ""), *(f"{version}." for version in known)]
+    key = f"{probe.question(session.store, binary, date, flags)}-{python}"
+    remembered = session.store.memo("choosing", key)
+    if isinstance(remembered, list):
+        return tuple(remembered)
+    from pyodide_offline.workers import pythons
+
+    found = pythons.choosing(session.store, binary, date, flags, [one for one in fits if one])
+    if found is None:
+        raise UnsupportedError(
+            f"This workerd has no Python {python} for a worker of date {date}.",
+            why=f"No flag of it chooses one ({binary}).",
+            next_step="Use a newer wrangler, or leave out --python.",
+        )
+    session.store.remember("choosing", key, found)
+    return found
+
+
+def _supply(
+    session: Session,
+    want: Want,
+    binary: Path,
+    date: str,
+    flags: Sequence[str],
+    policy: str,
+    npm: Npm,
+    *,
+    renew: bool,
+) -> Supplied:
     if not renew:
         found = find(session, want, policy) or _by_hand(session, want, policy)
         if found:
@@ -131,10 +172,24 @@ def supply(
                 raise
             if not isinstance(error, OfflineError):
                 session.progress.note(f"The official bundle cannot be had: {error.what}")
+    if want.pyodide.startswith("0.26."):
+        raise UnsupportedError(
+            f"A worker of date {date} runs on Python 3.12 (Pyodide {want.pyodide}), "
+            "which npm does not have.",
+            why=f"It needs the official bundle {want.file_name}.",
+            next_step=f"Bring that file into {session.cache_dir}, set compatibility_date to "
+            "2025-09-29 or later, or try the worker on another Python: --python 3.13",
+        )
     # All of it under one lock: finding out which version workerd takes needs several fills.
     with session.store.exclusive(f"assembly-{want.pyodide}"):
         found = None if renew else find(session, want, policy)
-        return found or _assembled(session, want, binary, date, flags, npm, renew=renew)
+        return found or _fitted(
+            want, assembled.make(session, want, binary, date, flags, npm, renew=renew)
+        )
+
+
+def _fitted(want: Want, fitted: Fitted) -> Supplied:
+    return Supplied(want, fitted.entry, fitted.bundle_id, fitted.flags, fitted.archives)
 
 
 def _by_hand(session: Session, want: Want, policy: str) -> Supplied | None:
@@ -192,81 +247,3 @@ def _official_provenance(want: Want, origin: str) -> Provenance:
         "pyodide": want.pyodide,
         "digest": str(want.digest) if want.digest else "not carried by this workerd",
     }
-
-
-def _assembled(
-    session: Session,
-    want: Want,
-    binary: Path,
-    date: str,
-    flags: Sequence[str],
-    npm: Npm,
-    *,
-    renew: bool,
-) -> Supplied:
-    from pyodide_offline.distribution import npm as packages
-    from pyodide_offline.workers import assembly
-
-    version = want.pyodide
-    if version.startswith("0.26."):
-        raise UnsupportedError(
-            f"A worker of date {date} runs on Python 3.12 (Pyodide {version}), "
-            "which npm does not have.",
-            why=f"It needs the official bundle {want.file_name}.",
-            next_step=f"Bring that file into {session.cache_dir}, "
-            "or set compatibility_date to 2025-09-29 or later.",
-        )
-    try:
-        tarball = packages.tarball(session, "pyodide", version, npm=npm())
-    except RegistryError as error:
-        raise RegistryError(
-            f"Neither the official bundle nor npm's pyodide {version} can be had.",
-            why=error.what if not error.why else f"{error.what} {error.why}",
-            next_step=error.next_step,
-        ) from error
-
-    def make(public_version: str) -> Entry:
-        def produce(target: Path) -> Provenance:
-            with working(session.progress, f"Assembling Pyodide {version}"):
-                made = assembly.from_package(
-                    tarball.path, version=version, public_version=public_version
-                )
-                target.write_bytes(made.content)
-            return {
-                "source": NPM,
-                "pyodide": version,
-                "python": made.python,
-                "public_version": public_version,
-                "rewrites": made.counts,
-                "rules": glue.revision(),
-                "package": dict(tarball.provenance),
-            }
-
-        name = f"assembled-{version}-as-{public_version}-{glue.revision()}"
-        return session.store.fill(KIND, name, produce, replace=renew)
-
-    entry = make(version)
-    with working(session.progress, f"Starting Pyodide {version} once in workerd"):
-        public = probe.development_version(session.store, binary, entry.path, version, date, flags)
-        if public != version:
-            session.store.remove(entry)
-            entry = make(public)
-            _must_start(binary, entry, date, flags)
-    session.store.remember("assembled", _assembled_key(want), entry.name)
-    return Supplied(want, entry, probe.DEVELOPMENT_ID, (probe.DEVELOPMENT_FLAG,))
-
-
-def _must_start(binary: Path, entry: Entry, date: str, flags: Sequence[str]) -> None:
-    expected = probe.start(binary, entry.path, date, flags)
-    if expected is not None:
-        raise UnsupportedError(
-            "This workerd does not take the assembled bundle.",
-            why=f"It expects Pyodide {expected}.",
-            next_step="Use the official bundle: --bundle official",
-        )
-
-
-def _assembled_key(want: Want) -> str:
-    """Name what an assembled bundle stands in for: the rules are part of it."""
-    digest: Digest | None = want.digest
-    return f"{want.bundle_id}-{digest.short if digest else 'any'}-{glue.revision()}"

@@ -3,7 +3,7 @@
 import pytest
 
 from pyodide_offline.errors import AssemblyError, IntegrityError
-from pyodide_offline.workers import assembly, bundle
+from pyodide_offline.workers import assembly, bundle, glue
 from tests.peers import pyodide
 
 
@@ -49,3 +49,17 @@ def test_a_broken_archive_is_an_integrity_error(tmp_path):
     (tmp_path / "cut.tgz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(IntegrityError, match="cannot be read"):
         make(tmp_path / "cut.tgz")
+
+
+@pytest.mark.parametrize(
+    ("form", "modules"),
+    [
+        (glue.SETUP, {"emscriptenSetup": "src", "pyodide.asm.wasm": "wasm"}),
+        (glue.SETUP_AS_DATA, {"emscriptenSetup.js": "data", "pyodide.asm.wasm": "data"}),
+    ],
+)
+def test_the_earlier_forms_have_other_modules(tmp_path, form, modules):
+    tarball = pyodide.tarball(tmp_path / "p.tgz")
+    made = assembly.from_package(tarball, version="314.0.6", public_version="314.0.6", form=form)
+    found = {one.name.split(":")[1]: one.form for one in bundle.decode(made.content)}
+    assert found == {**modules, "python_stdlib.zip": "data"}

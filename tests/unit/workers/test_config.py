@@ -46,6 +46,13 @@ def test_a_flag_that_is_there_is_not_added_twice():
     assert miniflare.flags(rewritten)["core:user:py"] == ["python_workers", "new"]
 
 
+def test_a_flag_that_is_turned_off_is_taken_away():
+    # workerd refuses both together.
+    message = miniflare.message(OLDER)
+    rewritten = config.rewrite(message, miniflare.SCHEMA, lambda _: ("no_nodejs_compat",))
+    assert miniflare.flags(rewritten)["core:user:old"] == ["python_workers", "no_nodejs_compat"]
+
+
 def test_nothing_to_add_gives_the_same_bytes_back():
     message = miniflare.message(SCRIPT, PYTHON)
     assert config.rewrite(message, miniflare.SCHEMA, lambda _: ()) is message

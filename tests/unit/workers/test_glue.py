@@ -1,5 +1,7 @@
 """The rewrites of Emscripten's generated code."""
 
+import re
+
 import pytest
 
 from pyodide_offline.errors import AssemblyError
@@ -9,8 +11,10 @@ from tests.peers import pyodide
 VERSION = "314.0.6"
 
 
-def rewrite(text: str, name: str = "pyodide.asm.mjs", public: str = VERSION) -> glue.Rewritten:
-    return glue.rewrite(text, name, version=VERSION, public_version=public)
+def rewrite(
+    text: str, name: str = "pyodide.asm.mjs", public: str = VERSION, form: str = glue.ASM
+) -> glue.Rewritten:
+    return glue.rewrite(text, name, version=VERSION, public_version=public, form=form)
 
 
 def test_every_spot_is_replaced_and_counted():
@@ -68,4 +72,29 @@ def test_nothing_imported_is_left_unused():
 def test_the_revision_changes_with_a_rule(monkeypatch):
     before = glue.revision()
     monkeypatch.setattr(glue, "SPOTS", glue.SPOTS[:-1])
+    assert glue.revision() != before
+
+
+@pytest.mark.parametrize("form", [glue.SETUP, glue.SETUP_AS_DATA])
+def test_the_earlier_forms_hold_all_that_the_rewrites_call(form):
+    text = rewrite(pyodide.script(VERSION), form=form).text
+    names = ["location", "addEventListener", "newWasmModule", "wasmInstantiate"]
+    names += ["monotonicDateNow", "getRandomValues", "patchedLoadLibData", "noEvalInWorkerd"]
+    for name in names:
+        assert re.search(rf"^(async )?(function|var) {name}\b", text, re.MULTILINE), name
+    assert "export async function instantiateEmscriptenModule" in text
+    assert "builtin_wrappers" not in text
+
+
+def test_what_is_read_as_data_imports_nothing():
+    text = rewrite(pyodide.script(VERSION), form=glue.SETUP_AS_DATA).text
+    assert not re.search(r"^import ", text, re.MULTILINE)
+    assert "const unsafeEval = null;" in text
+    text = rewrite(pyodide.script(VERSION), form=glue.SETUP).text
+    assert text.startswith('import unsafeEval from "internal:unsafe-eval";')
+
+
+def test_the_revision_changes_with_the_setup_module(monkeypatch):
+    before = glue.revision()
+    monkeypatch.setattr(glue, "_setup", lambda: "other")
     assert glue.revision() != before

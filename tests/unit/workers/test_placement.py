@@ -17,7 +17,8 @@ CONTENT = b"a whole bundle"
 def supplied(session, content=CONTENT, name="b", *, assembled=True):
     def produce(target):
         target.write_bytes(content)
-        return {"source": "npm", "pyodide": "314.0.6", "python": "3.14.2"}
+        source = "npm" if assembled else "official"
+        return {"source": source, "pyodide": "314.0.6", "python": "3.14.2"}
 
     entry = session.store.fill("bundle", name, produce)
     return Supplied(WANT, entry, "dev" if assembled else WANT.bundle_id, ())
@@ -145,3 +146,34 @@ def test_a_full_disk_is_an_error_of_storage(session, monkeypatch):
 def test_another_cache_folder_is_used_where_one_is_named(session, tmp_path):
     session = replace(session, cache_dir=tmp_path / "a b" / "c")
     assert put(session, supplied(session)).is_relative_to(tmp_path / "a b" / "c")
+
+
+def test_an_assembled_bundle_under_the_real_id_does_not_meet_the_official_one(session):
+    one = replace(supplied(session, b"another", "c"), bundle_id=WANT.bundle_id)
+    official = put(session, supplied(session, assembled=False))
+    mine = put(session, one)
+    assert mine.name == official.name
+    assert mine.parent != official.parent
+
+
+def test_two_assembled_bundles_of_different_names_share_a_folder(session):
+    one = replace(supplied(session), bundle_id="0.28.2_1")
+    other = replace(supplied(session, b"another", "c"), bundle_id="0.29_1")
+    folder = placement.choose_folder(session, [one, other])
+    assert placement.choose_folder(session, [other, one]) == folder
+    assert folder != placement.choose_folder(session, [one])
+
+
+def test_archives_lie_beside_the_bundle_and_workerd_is_told(session):
+    one = replace(supplied(session), archives=("ssl-1.tar.gz",))
+    folder = put(session, one).parent
+    assert (folder / "packages" / "ssl-1.tar.gz").is_file()
+    assert placement.arguments(folder) == (
+        f"--pyodide-bundle-disk-cache-dir={folder}",
+        f"--pyodide-package-disk-cache-dir={folder / 'packages'}",
+    )
+
+
+def test_without_archives_there_is_one_argument(session):
+    folder = put(session, supplied(session)).parent
+    assert placement.arguments(folder) == (f"--pyodide-bundle-disk-cache-dir={folder}",)

@@ -69,28 +69,25 @@ def test_flags_with_quotes_stay_flags(tmp_path, store):
     assert probe.want(store, fake.path, NEW, ['a"b', "c\\d", "python_workers"]).digest
 
 
-@pytest.fixture
-def bundle(tmp_path):
-    path = tmp_path / "bundle"
-    path.write_text('var pub="0.28.2";')
-    return path
+@pytest.mark.parametrize(
+    ("flags", "added", "together"),
+    [
+        (["a"], ["b"], ("a", "b")),
+        (["a", "b"], ["b"], ("a", "b")),
+        (["a", "python_workers_314"], ["no_python_workers_314"], ("a", "no_python_workers_314")),
+        (["no_a"], ["b"], ("no_a", "b")),
+    ],
+)
+def test_a_flag_that_is_turned_off_is_left_out(flags, added, together):
+    assert probe.merged(flags, added) == together
 
 
-def test_the_version_for_development_is_in_the_error(tmp_path, store, bundle):
-    fake = workerd.make(tmp_path, Setup(dev_version="314.0.6"))
-    said = probe.development_version(store, fake.path, bundle, "0.28.2", OLD, FLAGS)
-    assert said == "314.0.6"
-    probe.development_version(store, fake.path, bundle, "0.28.2", OLD, FLAGS)
-    assert len(fake.calls()) == 1
-
-
-def test_a_bundle_that_runs_has_the_right_version(tmp_path, store, bundle):
-    fake = workerd.make(tmp_path, Setup(dev_version="0.28.2"))
-    assert probe.development_version(store, fake.path, bundle, "0.28.2", OLD, FLAGS) == "0.28.2"
-
-
-def test_a_start_that_fails_otherwise_tells_what_workerd_said(tmp_path, bundle):
-    fake = workerd.make(tmp_path, Setup(broken_start="expected emsciptenSetupJsReader"))
-    with pytest.raises(WorkerdError) as caught:
-        probe.start(fake.path, bundle, NEW, FLAGS)
-    assert "emsciptenSetupJsReader" in caught.value.why
+def test_addresses_in_the_binary_are_not_told(tmp_path, store):
+    fake = workerd.make(tmp_path, Setup(form="setup", archives=("a.tar.gz",)))
+    flags = [*FLAGS, probe.DEVELOPMENT_FLAG]
+    with probe.folder("pass", NEW, flags) as folder:
+        place = folder / "cache" / "pyodide_dev.capnp.bin"
+        place.write_bytes(b"pyodideRuntime-internal:emscriptenSetup\0")
+        said = list(probe.lines(fake.path, folder, seconds=10))
+    assert any("Failed to download" in line for line in said)
+    assert not any("stack:" in line for line in said)

@@ -1,6 +1,5 @@
 """Where a worker's bundle comes from."""
 
-import hashlib
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from pyodide_offline.errors import (
     UnsupportedError,
 )
 from pyodide_offline.network import fetch
-from pyodide_offline.workers import bundle, supply
+from pyodide_offline.workers import bundle, interface, supply
 from pyodide_offline.workers.probe import DEVELOPMENT_FLAG
 from tests.peers import pyodide, workerd
 from tests.peers.registry import Answer, Registry
@@ -103,7 +102,7 @@ def test_a_second_start_asks_for_nothing(session, tmp_path, npm_has, no_cdn):
 
 
 def test_each_date_gets_its_own_python(session, tmp_path, npm_has, no_cdn):
-    fake = workerd.make(tmp_path / "w", Setup(url=no_cdn, dev_version="314.0.6"))
+    fake = workerd.make(tmp_path / "w", Setup(url=no_cdn, version_taken="314.0.6"))
     new, old = get(session, fake), get(session, fake, OLD)
     assert (new.python, old.python) == ("3.14.2", "3.13.2")
     assert new.entry.digest != old.entry.digest
@@ -113,11 +112,10 @@ def test_each_date_gets_its_own_python(session, tmp_path, npm_has, no_cdn):
     assert [name for name in kept if "0.28.2" in name] == [old.entry.name]
 
 
-def test_a_bundle_that_workerd_refuses_is_an_error(session, tmp_path, npm_has, no_cdn):
-    fake = workerd.make(tmp_path / "w", Setup(url=no_cdn, dev_version="316.0.0"))
-    session.store.remember(
-        "development-version", hashlib.sha256(fake.path.read_bytes()).hexdigest(), "315.0.0"
-    )
+def test_a_bundle_that_workerd_refuses_is_an_error(session, tmp_path, npm_has, no_cdn, monkeypatch):
+    fake = workerd.make(tmp_path / "w", Setup(version_taken="314.0.6", url=no_cdn))
+    answers = iter(["315.0.0", "316.0.0"])
+    monkeypatch.setattr(interface, "start", lambda *_: next(answers))
     with pytest.raises(UnsupportedError, match="does not take") as caught:
         get(session, fake, OLD)
     assert "316.0.0" in caught.value.why
@@ -220,3 +218,68 @@ def test_a_damaged_bundle_is_made_again(session, tmp_path, npm_has, no_cdn):
 )
 def test_the_series_follows_from_pyodides_version(pyodide_version, series):
     assert supply.python_series(pyodide_version) == series
+
+
+@pytest.mark.parametrize("form", ["setup", "setup-as-data"])
+def test_a_release_without_digests_gets_it_under_the_real_id(
+    session, tmp_path, npm_has, no_cdn, form
+):
+    setup = Setup(
+        form=form, digest=None, archives=("ssl.tar.gz",), url=no_cdn, id="0.28.2_2025-01-16_9"
+    )
+    fake = workerd.make(tmp_path / "w", setup)
+    found = get(session, fake)
+    assert found.assembled
+    assert (found.bundle_id, found.flags) == ("0.28.2_2025-01-16_9", ())
+    assert found.archives == ("ssl.tar.gz",)
+    assert get(replace(session, offline=True), fake) == found
+
+
+def test_a_second_date_starts_python_no_second_time(session, tmp_path, npm_has, no_cdn):
+    fake = workerd.make(tmp_path / "w", Setup(url=no_cdn, version_taken="314.0.6"))
+    one = get(session, fake, OLD)
+    before = len(fake.calls())
+    assert get(session, fake, "2025-11-03").entry == one.entry
+    # Id, digest, interface: three short runs that start no Python.
+    assert len(fake.calls()) - before == 3
+
+
+BY_FLAG = {
+    "python_workers_20250116": "0.28.2_2025-01-16_22",
+    "python_workers_314": "314.0.6_2026-08-17_11",
+}
+
+
+@pytest.mark.parametrize(
+    ("date", "python", "flags"),
+    [
+        (NEW, "3.14", (DEVELOPMENT_FLAG,)),
+        (NEW, "3.13", ("python_workers_20250116", DEVELOPMENT_FLAG)),
+        (OLD, "3.14", ("python_workers_314", DEVELOPMENT_FLAG)),
+        (OLD, "3.13", (DEVELOPMENT_FLAG,)),
+    ],
+)
+def test_another_python_is_chosen_by_a_flag(
+    session, tmp_path, npm_has, no_cdn, date, python, flags
+):
+    fake = workerd.make(tmp_path / "w", Setup(url=no_cdn, choosing=BY_FLAG))
+    found = get(session, fake, date, python=python)
+    assert (found.python_series, found.flags) == (python, flags)
+    calls = len(fake.calls())
+    assert get(session, fake, date, python=python) == found
+    assert len(fake.calls()) == calls
+
+
+def test_a_python_that_the_binary_has_not_is_an_error(session, tmp_path, npm_has):
+    fake = workerd.make(tmp_path / "w", Setup(id="0.28.2_2025-01-16_9"))
+    with pytest.raises(UnsupportedError, match=r"no Python 3\.14"):
+        get(session, fake, python="3.14")
+
+
+def test_an_official_bundle_of_another_python_is_preferred_too(session, tmp_path, npm_has):
+    with cdn() as origin:
+        url = origin.origin + "/pyodide_{}.capnp.bin"
+        fake = workerd.make(tmp_path / "w", Setup(digest=SRI, url=url, choosing=BY_FLAG))
+        found = get(session, fake, OLD, python="3.14")
+    assert not found.assembled
+    assert found.flags == ("python_workers_314",)

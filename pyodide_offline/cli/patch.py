@@ -105,6 +105,9 @@ def status(
             ]
         )
         return
+    if not found:
+        click.echo("No miniflare was found.")
+        return
     render.table(
         ["STATE", "MINIFLARE", "CACHE FOLDER", "FILE"],
         [

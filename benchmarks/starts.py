@@ -122,7 +122,8 @@ def prepare(scratch: Path) -> list[Benchmark]:
     program = [sys.executable, PROGRAM]
 
     by_hand, by_hand_env = start_by_hand(python, inside, scratch)
-    no_product = {k: v for k, v in inside.items() if not is_ours(k)}
+    # A compile cache for Node is set by run, so without run there is none.
+    no_product = without_ours(inside)
     wrangler = ["wrangler", "dev"]
     through_run = [PROGRAM, "run", "--", *wrangler]
     log = scratch / "log"
@@ -210,9 +211,15 @@ def environment_inside(project: Path) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def is_ours(variable: str) -> bool:
-    """Say whether a variable is how this product reaches miniflare."""
-    return variable.startswith(("MINIFLARE_WORKERD_PATH", "PYODIDE_OFFLINE_"))
+def without_ours(inside: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what ``run`` adds for speed or to reach miniflare.
+
+    The tools stay on PATH, and wrangler's calls home stay off, for both sides.
+    """
+    ours = ("MINIFLARE_WORKERD_PATH", "PYODIDE_OFFLINE_", "NODE_COMPILE_CACHE")
+    user = os.environ.get("NODE_COMPILE_CACHE")
+    kept = {k: v for k, v in inside.items() if not k.startswith(ours)}
+    return {**kept, "NODE_COMPILE_CACHE": user} if user else kept
 
 
 def start_by_hand(
@@ -253,8 +260,7 @@ def start_by_hand(
         text = config.read_text(encoding="utf-8")
         flags = '["python_workers", "python_workers_development"]'
         config.write_text(text.replace('["python_workers"]', flags), encoding="utf-8")
-    env = {k: v for k, v in inside.items() if not is_ours(k)}
-    return by_hand, {**env, "MINIFLARE_WORKERD_PATH": str(script)}
+    return by_hand, {**without_ours(inside), "MINIFLARE_WORKERD_PATH": str(script)}
 
 
 def commands_of(program: str) -> int:

@@ -22,8 +22,10 @@ from pyodide_offline.errors import (
 )
 from pyodide_offline.session import Session
 from pyodide_offline.store import Entry
-from pyodide_offline.workers import miniflare, probe, project, supply
+from pyodide_offline.workers import miniflare, packages, probe, project, supply
 from pyodide_offline.workers.miniflare import Finding, Recipe, State
+from pyodide_offline.workers.probe import Want
+from pyodide_offline.workers.supply import Supplied
 from pyodide_offline.workers.toolchain import miniflares, node, programs, wrangler
 
 KIND = "patch-original"
@@ -116,7 +118,8 @@ def diff(session: Session, named: Sequence[Path] = ()) -> list[str]:
 def advice(session: Session) -> str:
     """Say what a patched miniflare will find, for the project's own worker if it has one.
 
-    An official bundle in the store is put where workerd looks. Makes no request.
+    A bundle in the store that goes under the official id is put where workerd looks. Makes
+    no request.
     """
     general = (
         f"workerd now reads bundles from {session.cache_dir}; one assembled from npm under the "
@@ -130,7 +133,7 @@ def advice(session: Session) -> str:
         want = probe.want(session.store, own.workerd, worker.date, worker.flags)
         supplied = supply.find(session, want)
         if supplied and supplied.bundle_id == want.bundle_id:
-            session.store.place(supplied.entry, session.cache_dir / want.file_name)
+            _bring(session, want, supplied)
     except (PyodideOfflineError, OSError):
         return general
     file = session.cache_dir / want.file_name
@@ -145,6 +148,24 @@ def advice(session: Session) -> str:
         f"This worker needs {want.file_name} in {session.cache_dir}: workerd downloads it once, "
         "or bring it; where it cannot be had: pyodide-offline run -- wrangler dev"
     )
+
+
+def _bring(session: Session, want: Want, supplied: Supplied) -> None:
+    """Put the bundle where workerd looks, and what its release must find beside it.
+
+    Nothing that cannot be judged is replaced: it may be the official one, brought by hand.
+    """
+    target = session.cache_dir / want.file_name
+    if want.digest is None and target.exists() and not _same(target, supplied.entry):
+        return
+    session.store.place(supplied.entry, target)
+    for name in supplied.archives:
+        if not (session.cache_dir / name).exists():
+            disk.write_whole(session.cache_dir / name, packages.empty_archive())
+
+
+def _same(file: Path, entry: Entry) -> bool:
+    return digests.of_file(file, entry.digest.algorithm) == entry.digest
 
 
 def _found(session: Session, named: Sequence[Path]) -> list[tuple[Status, Recipe]]:

@@ -11,7 +11,7 @@ import pytest
 from pyodide_offline import digest as digests
 from pyodide_offline.errors import StorageError, ToolchainError, UnsupportedError
 from pyodide_offline.features import patch
-from pyodide_offline.workers import probe, supply
+from pyodide_offline.workers import packages, probe, supply
 from pyodide_offline.workers.miniflare import State
 from pyodide_offline.workers.probe import Want
 from pyodide_offline.workers.supply import Supplied
@@ -321,3 +321,32 @@ def test_advice_does_not_take_a_wrong_file_for_the_bundle(session, monkeypatch):
     assert "This worker needs" in patch.advice(session)
     (session.cache_dir / WANT.file_name).write_bytes(b"official")
     assert "lies in" in patch.advice(session)
+
+
+@pytest.mark.usefixtures("python_project")
+def test_a_release_without_digests_gets_an_assembled_one_and_what_lies_beside(session, monkeypatch):
+    want = replace(WANT, digest=None)
+    monkeypatch.setattr(probe, "want", lambda *_: want)
+    entry = stored(session, "assembled", b"made here")
+    supplied = Supplied(want, entry, want.bundle_id, (), archives=("ssl.tar.gz", "lzma.tar.gz"))
+    monkeypatch.setattr(supply, "find", lambda *_: supplied)
+    session.cache_dir.mkdir()
+    (session.cache_dir / "ssl.tar.gz").write_bytes(b"the real one")
+    assert "lies in" in patch.advice(session)
+    assert (session.cache_dir / want.file_name).read_bytes() == b"made here"
+    assert (session.cache_dir / "ssl.tar.gz").read_bytes() == b"the real one"
+    assert (session.cache_dir / "lzma.tar.gz").read_bytes() == packages.empty_archive()
+
+
+@pytest.mark.usefixtures("python_project")
+def test_a_bundle_brought_by_hand_that_cannot_be_judged_stays(session, monkeypatch):
+    want = replace(WANT, digest=None)
+    monkeypatch.setattr(probe, "want", lambda *_: want)
+    entry = stored(session, "assembled", b"made here")
+    supplied = Supplied(want, entry, want.bundle_id, (), archives=("ssl.tar.gz",))
+    monkeypatch.setattr(supply, "find", lambda *_: supplied)
+    session.cache_dir.mkdir()
+    (session.cache_dir / want.file_name).write_bytes(b"official, perhaps")
+    assert "lies in" in patch.advice(session)
+    assert (session.cache_dir / want.file_name).read_bytes() == b"official, perhaps"
+    assert not (session.cache_dir / "ssl.tar.gz").exists()

@@ -147,11 +147,16 @@ def test_a_damaged_file_comes_back_from_the_store(session, file, keep_mark):
     assert file.read_bytes() == ORIGINAL.encode()
 
 
-def test_a_damaged_file_without_a_copy_is_refused(session, file):
+@pytest.mark.parametrize("copy", ["gone", "damaged"])
+def test_a_damaged_file_without_a_good_copy_is_refused(session, file, copy):
     apply(session)
     file.write_text(file.read_text().partition("    /* pyodide-offline patch ends")[0])
-    for entry in session.store.entries():
+    (entry,) = session.store.entries()
+    if copy == "gone":
         session.store.remove(entry)
+    else:
+        entry.path.chmod(0o600)
+        entry.path.write_bytes(ORIGINAL.replace("serve", "steal").encode())
     for outcome in (*revert(session), *apply(session)):
         assert isinstance(outcome.error, UnsupportedError)
         assert "npm install" in outcome.error.next_step
@@ -211,9 +216,13 @@ def test_nothing_found_is_an_error_for_apply_only(session):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
-def test_node_checks_the_new_text_beside_the_file(session, file, tmp_path):
-    fake_node(tmp_path, f'echo "$1 $2" > "{tmp_path}/seen"; /bin/cp "$2" "{tmp_path}/checked.js"')
-    patch.apply(session)
+def test_node_checks_the_new_text_beside_the_file(session, file, tmp_path, monkeypatch):
+    script = f'echo "$1 $2" > "{tmp_path}/seen"; /bin/cp "$2" "{tmp_path}/checked.js"'
+    fake_node(tmp_path, f'[ -z "$NODE_OPTIONS" ] || exit 1; {script}')
+    # What a user has Node do at its start must not decide here.
+    monkeypatch.setenv("NODE_OPTIONS", "--require=/not/there")
+    (outcome,) = patch.apply(session)
+    assert outcome.error is None
     option, _, checked = (tmp_path / "seen").read_text().strip().partition(" ")
     assert option == "--check"
     assert Path(checked).parent == file.parent

@@ -117,6 +117,9 @@ def broken() -> dict[str, str]:
         "its first half": at(block[:5]),
         "no end": at(block[:-1]),
         "a hole": at(block[:3] + block[6:]),
+        "a stray head above": "\n".join(
+            [*LINES[: BEGIN - 3], block[0], *LINES[BEGIN - 3 :]],
+        ),
         "of another release": at([block[0], "    ...oldFlags(),", block[-1]]),
     }
 

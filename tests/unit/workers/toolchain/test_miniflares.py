@@ -86,6 +86,7 @@ def test_global_ones_of_each_manager(
     wanted = {
         package(home / ".npm/_npx/0123/node_modules/miniflare"),
         package(home / ".local/share/pnpm/global/5/node_modules/.pnpm/m/node_modules/miniflare"),
+        package(home / ".local/share/pnpm/global/v11/0a1b/node_modules/miniflare"),
         package(home / ".config/yarn/global/node_modules/miniflare"),
         package(home / ".bun/install/global/node_modules/miniflare"),
         package(home / ".volta/tools/image/packages/wrangler/lib/node_modules/miniflare"),

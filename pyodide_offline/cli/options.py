@@ -55,13 +55,19 @@ def loudness(function: F) -> F:
 
 
 def supplying(function: F) -> F:
-    """Add --offline, --bundle and --wrangler."""
+    """Add --offline, --bundle, --python and --wrangler."""
     for option in (
         click.option(
             "--wrangler",
             envvar="PYODIDE_OFFLINE_WRANGLER",
             metavar="VERSION",
             help="Version of wrangler to bring where the project has none.",
+        ),
+        click.option(
+            "--python",
+            type=click.Choice(["3.13", "3.14"]),
+            envvar="PYODIDE_OFFLINE_PYTHON_VERSION",
+            help="Run on this Python, whatever the compatibility date says.",
         ),
         click.option(
             "--bundle",

@@ -12,6 +12,7 @@ Examples:
   pyodide-offline prefetch                  # what the project here needs
   pyodide-offline prefetch path/to/project
   pyodide-offline prefetch --workerd ./workerd --date 2025-11-02
+  pyodide-offline prefetch --from ~/Downloads   # official bundles that you have
 """
 
 
@@ -34,6 +35,13 @@ Examples:
     help="The wrangler configuration, if it has another name.",
 )
 @click.option("-e", "--env", "environment", help="The environment in it.")
+@click.option("--all", "everything", is_flag=True, help="Each bundle that workerd knows.")
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE|DIR|URL",
+    help="Take official bundles from here; each is verified.",
+)
 @options.supplying
 @options.storage
 @options.as_json
@@ -45,15 +53,18 @@ def prefetch(
     flags: tuple[str, ...],
     config: Path | None,
     environment: str | None,
+    everything: bool,
+    source: str | None,
     offline: bool,
     bundle: str,
+    python: str | None,
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,  # noqa: ARG001
-) -> None:
+) -> int:
     """Fetch all that a worker needs, once: afterwards `run --offline` works.
 
     A second call makes no request.
@@ -70,15 +81,30 @@ def prefetch(
         quiet=quiet,
         plain=as_json,
     )
+    more = feature.More(everything, source, python)
     if workerd:
-        report = feature.for_binary(session, workerd, date=date, flags=flags, policy=bundle)
+        report = feature.for_binary(
+            session, workerd, date=date, flags=flags, policy=bundle, more=more
+        )
     else:
         report = feature.for_project(
-            session, config=config, environment=environment, policy=bundle, wrangler=wrangler
+            session,
+            config=config,
+            environment=environment,
+            policy=bundle,
+            wrangler=wrangler,
+            more=more,
         )
     if as_json:
         items = [vars(item) for item in report.items]
-        render.as_json({"items": items, "cache_dir": report.folder, "fetched": report.fetched})
+        render.as_json(
+            {
+                "items": items,
+                "cache_dir": report.folder,
+                "fetched": report.fetched,
+                "missing": report.missing,
+            }
+        )
     elif not quiet:
         render.table(
             ["WHAT", "VERSION", "FROM", "SIZE", ""],
@@ -95,3 +121,6 @@ def prefetch(
             right=[3],
         )
         click.echo(f"workerd reads its bundle from {report.folder}")
+    for reason in report.missing:
+        click.echo(f"Not to be had: {reason}", err=True)
+    return 1 if report.missing else 0

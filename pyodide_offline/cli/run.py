@@ -44,6 +44,7 @@ def run(
     snapshots: bool,
     offline: bool,
     bundle: str,
+    python: str | None,
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
@@ -68,4 +69,12 @@ def run(
             said.add(sentence)
             note(sentence)
 
-    return feature.run(session, command, say, policy=bundle, wrangler=wrangler, snapshots=snapshots)
+    return feature.run(
+        session,
+        command,
+        say,
+        policy=bundle,
+        wrangler=wrangler,
+        snapshots=snapshots,
+        python=python,
+    )

@@ -16,6 +16,7 @@ KNOWN = {
     "store-dir": str,
     "offline": bool,
     "bundle": str,
+    "python": str,
     "wrangler": str,
     "quiet": bool,
 }

@@ -59,6 +59,7 @@ def list_(
 def install(
     offline: bool,
     bundle: str,  # noqa: ARG001
+    python: str | None,  # noqa: ARG001
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,

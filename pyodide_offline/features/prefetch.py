@@ -3,19 +3,35 @@
 import datetime
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyodide_offline import process
-from pyodide_offline.errors import ProjectError, ToolchainError, WorkerdError
+from pyodide_offline.errors import (
+    NetworkError,
+    OfflineError,
+    ProjectError,
+    RegistryError,
+    ToolchainError,
+    UnsupportedError,
+    WorkerdError,
+)
 from pyodide_offline.session import Session
 from pyodide_offline.store import Entry
-from pyodide_offline.workers import placement, probe, project, supply
+from pyodide_offline.workers import (
+    advice,
+    bring,
+    placement,
+    probe,
+    project,
+    pythons,
+    supply,
+)
 from pyodide_offline.workers.supply import Supplied
 from pyodide_offline.workers.toolchain import chain, listing, sync
 from pyodide_offline.workers.toolchain import node as nodes
 
-PYTHON_FLAG = "python_workers"
+PYTHON_FLAG = pythons.PYTHON_FLAG
 
 
 @dataclass(frozen=True)
@@ -31,15 +47,32 @@ class Item:
 
 @dataclass(frozen=True)
 class Report:
-    """What is now there, and whether anything had to be fetched for it."""
+    """What is now there, and whether anything had to be fetched for it.
+
+    ``missing`` says of each bundle that could not be had why.
+    """
 
     items: tuple[Item, ...]
     folder: Path
+    missing: tuple[str, ...] = ()
 
     @property
     def fetched(self) -> bool:
         """Whether something was fetched or made."""
         return any(item.fetched for item in self.items)
+
+
+@dataclass(frozen=True)
+class More:
+    """What is asked for beside the worker's own bundle.
+
+    ``everything``: each bundle of the binary; ``source``: where official ones lie (see
+    ``bring``); ``python``: the Python to run on instead of the date's.
+    """
+
+    everything: bool = False
+    source: str | None = None
+    python: str | None = None
 
 
 def for_project(
@@ -49,6 +82,7 @@ def for_project(
     environment: str | None = None,
     policy: str = supply.AUTO,
     wrangler: str | None = None,
+    more: More | None = None,
 ) -> Report:
     """Bring the toolchain, the bundle and the packages of a project's Python worker.
 
@@ -63,13 +97,18 @@ def for_project(
         )
     needs_sync = (worker.config.parent / "pyproject.toml").is_file()
     found = chain.get(session, pywrangler=needs_sync, version=wrangler)
-    supplied, folder = bundle(
-        session, found.wrangler.workerd, worker.date, worker.flags, policy, lambda: found.node.npm
+    more, binary = more or More(), found.wrangler.workerd
+    report, supplied = _bundles(
+        session, binary, worker.date, worker.flags, policy, lambda: found.node.npm, more
     )
     if needs_sync and found.pywrangler:
-        sync.prepare(session, found, supplied.python_series)
+        # pywrangler goes by the date, whatever Python the worker is run on.
+        dated = supply.dated_series(session, binary, worker.date, worker.flags)
+        sync.prepare(session, found, dated)
+    for sentence in advice.of(session, binary, worker, supplied):
+        session.progress.note(sentence)
     items = [_tool(session, program) for program in listing.listed(session, found)]
-    return Report((*items, _bundle_item(session, supplied)), folder)
+    return replace(report, items=(*items, *report.items))
 
 
 def for_binary(
@@ -79,6 +118,7 @@ def for_binary(
     date: str | None = None,
     flags: Sequence[str] = (),
     policy: str = supply.AUTO,
+    more: More | None = None,
 ) -> Report:
     """Bring the bundle that a bare workerd binary needs, by default for its own date."""
     if date and not project.is_date(date):
@@ -87,10 +127,50 @@ def for_binary(
     def npm() -> Sequence[str]:
         return nodes.provide(session, "*").npm
 
-    supplied, folder = bundle(
-        session, binary, date or own_date(binary), (PYTHON_FLAG, *flags), policy, npm
+    report, _ = _bundles(
+        session,
+        binary,
+        date or own_date(binary),
+        (PYTHON_FLAG, *flags),
+        policy,
+        npm,
+        more or More(),
     )
-    return Report((_bundle_item(session, supplied),), folder)
+    return report
+
+
+def _bundles(
+    session: Session,
+    binary: Path,
+    date: str,
+    flags: Sequence[str],
+    policy: str,
+    npm: supply.Npm,
+    more: More,
+) -> tuple[Report, Supplied]:
+    """Supply and place the worker's bundle, and what else was asked for."""
+    brought: list[Supplied] = []
+    offers = []
+    if more.everything or more.source:
+        offers = pythons.every(session.store, binary, own_date(binary))
+    if more.source:
+        wants = [*(offer.want for offer in offers), probe.want(session.store, binary, date, flags)]
+        brought = bring.bring(session, more.source, list(dict.fromkeys(wants)))
+        folder = placement.choose_folder(session, brought)
+        for one in brought:
+            session.store.place(one.entry, folder / one.file_name)
+    supplied, folder = bundle(session, binary, date, flags, policy, npm, more.python)
+    all_of_it, missing = [supplied, *brought], []
+    for offer in offers if more.everything else ():
+        try:
+            one, _ = bundle(session, binary, offer.date, offer.flags, policy, npm)
+        except (NetworkError, OfflineError, RegistryError, UnsupportedError) as error:
+            missing.append(f"{offer.want.file_name}: {error}")
+        else:
+            all_of_it.append(one)
+    different = {(one.file_name, one.entry.digest): one for one in all_of_it}
+    items = tuple(_bundle_item(session, one) for one in different.values())
+    return Report(items, folder, tuple(missing)), supplied
 
 
 def bundle(
@@ -100,11 +180,14 @@ def bundle(
     flags: Sequence[str],
     policy: str,
     npm: supply.Npm,
+    python: str | None = None,
 ) -> tuple[Supplied, Path]:
     """Supply one bundle and place it where workerd reads it."""
 
     def supplier(date: str, flags: Sequence[str], *, renew: bool = False) -> Supplied:
-        return supply.supply(session, binary, date, flags, policy=policy, npm=npm, renew=renew)
+        return supply.supply(
+            session, binary, date, flags, policy=policy, npm=npm, renew=renew, python=python
+        )
 
     supplied = supplier(date, flags)
     folder = placement.choose_folder(session, [supplied])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pyodide_offline import process
 from pyodide_offline.errors import PyodideOfflineError
 from pyodide_offline.session import Session
-from pyodide_offline.workers import broker, project, schema, shim, supply
+from pyodide_offline.workers import advice, broker, project, schema, shim, supply
 from pyodide_offline.workers.supply import Supplied
 from pyodide_offline.workers.toolchain import chain, freshness, npx, programs
 from pyodide_offline.workers.toolchain.chain import Toolchain
@@ -68,12 +68,16 @@ def run(
     policy: str = supply.AUTO,
     wrangler: str | None = None,
     snapshots: bool = True,
+    python: str | None = None,
 ) -> int:
-    """Run the command and return its exit status. ``say`` is told which Python runs."""
+    """Run the command and return its exit status. ``say`` is told which Python runs.
+
+    ``python`` is the one to run on, whatever the worker's date says.
+    """
     needs = plan(session, command, config)
     found = chain.get(session, pywrangler=needs.pywrangler, version=wrangler)
     binary = _binary(session.environ, found)
-    supplier = _Supplier(session, binary, policy, found.node.npm, say)
+    supplier = _Supplier(session, binary, policy, found.node.npm, say, python)
     extra: Mapping[str, str] = {}
     if needs.worker and needs.worker.is_python:
         supplied = supplier(needs.worker.date, needs.worker.flags)
@@ -83,8 +87,16 @@ def run(
             # Loaded only now: it is much, and most starts do without.
             from pyodide_offline.workers.toolchain import sync
 
-            report = sync.prepare(session, found, supplied.python_series, always=needs.syncs)
+            # pywrangler goes by the date, whatever Python the worker is run on.
+            series = (
+                supplied.python_series
+                if python is None
+                else supply.dated_series(session, binary, needs.worker.date, needs.worker.flags)
+            )
+            report = sync.prepare(session, found, series, always=needs.syncs)
             extra = report.environment
+        for sentence in advice.of(session, binary, needs.worker, supplied):
+            say(sentence)
 
     makers: list[Maker] = []
 
@@ -119,6 +131,8 @@ def run(
         environ = found.environment(session.environ, extra)
         environ = npx.first(session, found.node, found.wrangler, environ)
         environ = _environment(session, environ, binary, socket)
+        if python:
+            environ[supply.PYTHON_VARIABLE] = python
         try:
             return process.supervise(
                 [_resolve(command[0], environ), *command[1:]],
@@ -138,6 +152,7 @@ class _Supplier:
     policy: str
     npm: Sequence[str]
     say: Callable[[str], None]
+    python: str | None = None
 
     def __call__(self, date: str, flags: Sequence[str], *, renew: bool = False) -> Supplied:
         supplied = supply.supply(
@@ -148,6 +163,7 @@ class _Supplier:
             policy=self.policy,
             npm=lambda: self.npm,
             renew=renew,
+            python=self.python,
         )
         self.say(supplied.sentence())
         return supplied

@@ -80,6 +80,7 @@ def make(
                 "source": SOURCE,
                 "pyodide": version,
                 "python": content.python,
+                "lacks": list(content.lacks),
                 "public_version": public_version,
                 "form": found.form,
                 "rewrites": content.counts,

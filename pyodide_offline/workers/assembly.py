@@ -29,11 +29,16 @@ _SHAPES = {
 
 @dataclass(frozen=True)
 class Assembled:
-    """A bundle's bytes, the Python in it (``3.14.2``) and the count of each rewrite."""
+    """A bundle's bytes, the Python in it (``3.14.2``) and the count of each rewrite.
+
+    ``lacks`` are the modules of Python's standard library that are not in it: Pyodide's
+    lockfile has them as packages of their own, which npm does not carry.
+    """
 
     content: bytes
     python: str
     counts: dict[str, int]
+    lacks: tuple[str, ...] = ()
 
 
 def from_package(
@@ -49,17 +54,17 @@ def from_package(
     script = next((name for name in glue.EXPORTS if _ROOT + name in files), None)
     missing = [name for name in (_WASM, _STDLIB, _LOCK) if _ROOT + name not in files]
     if script is None or missing:
-        lacks = ", ".join(missing) or " or ".join(glue.EXPORTS)
+        absent = ", ".join(missing) or " or ".join(glue.EXPORTS)
         raise AssemblyError(
-            f"npm's pyodide {version} cannot be made into a bundle: it has no {lacks}."
+            f"npm's pyodide {version} cannot be made into a bundle: it has no {absent}."
         )
     text = files[_ROOT + script].decode("utf-8")
     rewritten = glue.rewrite(
         text, script, version=version, public_version=public_version, form=form
     )
     modules = shaped(form, rewritten.text.encode(), files[_ROOT + _WASM], files[_ROOT + _STDLIB])
-    python = _python_version(files[_ROOT + _LOCK], version)
-    return Assembled(bundle.encode(modules), python, rewritten.counts)
+    python, lacks = _lockfile(files[_ROOT + _LOCK], version)
+    return Assembled(bundle.encode(modules), python, rewritten.counts, lacks)
 
 
 def shaped(form: str, code: bytes, wasm: bytes, stdlib: bytes) -> list[bundle.Module]:
@@ -72,9 +77,16 @@ def shaped(form: str, code: bytes, wasm: bytes, stdlib: bytes) -> list[bundle.Mo
     ]
 
 
-def _python_version(lock: bytes, version: str) -> str:
+def _lockfile(lock: bytes, version: str) -> tuple[str, tuple[str, ...]]:
+    """Return the version of Python and the modules that are packages of their own."""
     try:
-        info: Mapping[str, Any] = json.loads(lock)["info"]
-        return str(info["python"])
-    except (ValueError, KeyError, TypeError) as error:
+        data: Mapping[str, Any] = json.loads(lock)
+        python = str(data["info"]["python"])
+        packages = [
+            package
+            for package in data.get("packages", {}).values()
+            if package.get("package_type") == "cpython_module"
+        ]
+        return python, tuple(sorted(name for one in packages for name in one["imports"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AssemblyError(f"{_LOCK} of Pyodide {version} does not name its Python.") from error

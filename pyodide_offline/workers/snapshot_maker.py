@@ -16,7 +16,7 @@ from pathlib import Path
 from pyodide_offline.errors import PyodideOfflineError, WorkerdError
 from pyodide_offline.session import Session
 from pyodide_offline.store import Entry, Provenance
-from pyodide_offline.workers import config, shim, snapshot
+from pyodide_offline.workers import config, placement, snapshot
 from pyodide_offline.workers.snapshot import Recipe
 
 # Seconds: a plain start takes 3 to 15 on a busy machine, a loaded one below 3.
@@ -153,7 +153,7 @@ def _start(
         "--binary",
         "--experimental",
         "--control-fd=1",
-        f"{shim.FLAG}{job.folder}",
+        *placement.arguments(job.folder),
         f"--python-snapshot-dir={folder}",
         *flags,
         "-",

@@ -28,7 +28,9 @@ Npm = assembled.Npm
 OFFICIAL = "official"
 NPM = assembled.SOURCE
 AUTO = "auto"
-_LIMIT = 256 << 20
+# The value of --python, for a shim that no `run` waits for.
+PYTHON_VARIABLE = "PYODIDE_OFFLINE_PYTHON_VERSION"
+LIMIT = 256 << 20
 # Which Python is in an official bundle, whose message is not opened: by Pyodide's own releases.
 _PYTHON_SERIES = {"0.26": "3.12", "0.28": "3.13", "314": "3.14"}
 
@@ -73,10 +75,20 @@ class Supplied:
         """The Python version as far as ``3.14``."""
         return ".".join(self.python.split(".")[:2])
 
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Modules of the standard library that are not in it, as far as known."""
+        return tuple(self.entry.provenance.get("lacks", ()))
+
     def sentence(self) -> str:
         """Say in one line what runs."""
         origin = "assembled from npm" if self.assembled else "official bundle"
         return f"Python {self.python}, Pyodide {self.pyodide}, {origin} ({self.entry.digest.short})"
+
+
+def dated_series(session: Session, binary: Path, date: str, flags: Sequence[str]) -> str:
+    """Return the Python that a worker's own date and flags ask for, as far as ``3.14``."""
+    return python_series(probe.want(session.store, binary, date, flags).pyodide)
 
 
 def python_series(pyodide: str) -> str:
@@ -118,16 +130,20 @@ def supply(
     ``renew`` makes a damaged entry again; ``python`` (such as ``3.14``) wants that one
     whatever the date says. Raises what fetching and assembling raise.
     """
-    chosen = _choosing(session, binary, date, flags, python)
+    chosen = choosing(session, binary, date, flags, python)
     flags = probe.merged(flags, chosen)
     want = probe.want(session.store, binary, date, flags)
     supplied = _supply(session, want, binary, date, flags, policy, npm, renew=renew)
     return replace(supplied, flags=probe.merged(chosen, supplied.flags)) if chosen else supplied
 
 
-def _choosing(
+def choosing(
     session: Session, binary: Path, date: str, flags: Sequence[str], python: str | None
 ) -> tuple[str, ...]:
+    """Return the flags to add for another Python than the date's; none where it is the same.
+
+    Raises UnsupportedError if no flag of the binary chooses it.
+    """
     if python is None:
         return ()
     known = [version for version, series in _PYTHON_SERIES.items() if series == python]
@@ -199,7 +215,7 @@ def _by_hand(session: Session, want: Want, policy: str) -> Supplied | None:
     candidate = session.cache_dir / want.file_name
     with suppress(OSError):
         if digests.of_file(candidate) == want.digest:
-            provenance = _official_provenance(want, f"file {candidate.name} in the cache folder")
+            provenance = official_provenance(want, f"file {candidate.name} in the cache folder")
             return _keep_official(session, want, candidate.read_bytes(), provenance)
     return None
 
@@ -226,7 +242,7 @@ def _official(session: Session, want: Want, *, renew: bool) -> Supplied:
                 target,
                 label=f"Pyodide bundle {want.bundle_id}",
                 digest=want.digest,
-                max_bytes=_LIMIT,
+                max_bytes=LIMIT,
             )
         except fetch.HttpStatusError as error:
             raise NetworkError(
@@ -234,13 +250,14 @@ def _official(session: Session, want: Want, *, renew: bool) -> Supplied:
                 next_step=f"Bring {want.file_name} into {session.cache_dir} by hand, "
                 "or use --bundle npm.",
             ) from error
-        return _official_provenance(want, want.url)
+        return official_provenance(want, want.url)
 
     entry = session.store.fill(KIND, want.bundle_id, produce, expected=want.digest, replace=renew)
     return Supplied(want, entry, want.bundle_id, ())
 
 
-def _official_provenance(want: Want, origin: str) -> Provenance:
+def official_provenance(want: Want, origin: str) -> Provenance:
+    """Return what is remembered of an official bundle that came from ``origin``."""
     return {
         "source": OFFICIAL,
         "from": origin,

@@ -3,7 +3,9 @@
 import io
 import json
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pyodide_offline.workers import glue
 
@@ -17,7 +19,13 @@ def script(version: str, *, module: bool = True) -> str:
 
 
 def tarball(
-    path: Path, version: str = "314.0.6", *, module: bool = True, without: str = "", text: str = ""
+    path: Path,
+    version: str = "314.0.6",
+    *,
+    module: bool = True,
+    without: str = "",
+    text: str = "",
+    packages: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the package's .tgz; ``without`` leaves a file out, ``text`` replaces the script."""
     name = "pyodide.asm.mjs" if module else "pyodide.asm.js"
@@ -26,7 +34,9 @@ def tarball(
         name: text or script(version, module=module),
         "pyodide.asm.wasm": "\0asm" + version,
         "python_stdlib.zip": "PK" + version,
-        "pyodide-lock.json": json.dumps({"info": {"python": "3.14.2" if module else "3.13.2"}}),
+        "pyodide-lock.json": json.dumps(
+            {"info": {"python": "3.14.2" if module else "3.13.2"}, "packages": packages or {}}
+        ),
     }
     with tarfile.open(path, "w:gz") as tar:
         for file, content in files.items():

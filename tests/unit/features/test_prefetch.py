@@ -1,10 +1,12 @@
 """The store filled with what a worker needs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pyodide_offline.errors import ProjectError, WorkerdError
+from pyodide_offline import digest as digests
+from pyodide_offline.errors import ProjectError, UnsupportedError, WorkerdError
 from pyodide_offline.features import prefetch
 from pyodide_offline.workers import supply
 from pyodide_offline.workers.probe import Want
@@ -17,8 +19,8 @@ def asked(monkeypatch):
     """The dates and flags that bundles are supplied for."""
     seen = []
 
-    def supplying(session, binary, date, flags, *, policy, npm, renew=False):
-        seen.append((date, tuple(flags), policy))
+    def supplying(session, binary, date, flags, *, policy, npm, renew=False, python=None):
+        seen.append((date, tuple(flags), policy, *([python] if python else [])))
 
         def produce(target):
             target.write_bytes(b"bundle")
@@ -82,3 +84,46 @@ def test_a_main_that_is_not_python_is_an_error(session, main):
     (session.project / "wrangler.toml").write_text(text)
     with pytest.raises(ProjectError, match="not Python"):
         prefetch.for_project(session)
+
+
+def test_another_python_is_passed_on(session, tmp_path, asked):
+    fake = workerd.make(tmp_path / "w")
+    prefetch.for_binary(session, fake.path, more=prefetch.More(python="3.13"))
+    assert asked == [("2026-11-17", ("python_workers",), "auto", "3.13")]
+
+
+def test_all_brings_each_bundle_that_the_binary_knows(session, tmp_path, asked):
+    fake = workerd.make(tmp_path / "w")
+    report = prefetch.for_binary(session, fake.path, more=prefetch.More(everything=True))
+    assert {date < "2026-09-08" for date, *_ in asked} == {True, False}
+    assert report.missing == ()
+
+
+def test_what_cannot_be_had_is_told_and_the_rest_is_there(session, tmp_path, asked, monkeypatch):
+    given = supply.supply
+
+    def supplying(session, binary, date, flags, **more):
+        if date < "2026-09-08":
+            raise UnsupportedError("npm has none.")
+        return given(session, binary, date, flags, **more)
+
+    monkeypatch.setattr(supply, "supply", supplying)
+    fake = workerd.make(tmp_path / "w")
+    report = prefetch.for_binary(session, fake.path, more=prefetch.More(everything=True))
+    (missing,) = report.missing
+    assert missing == "pyodide_0.28.2_2025-01-16_22.capnp.bin: npm has none."
+    assert report.items
+
+
+def test_a_bundle_that_is_brought_is_used(session, tmp_path):
+    content = b"the official bundle"
+    only = workerd.Setup().id
+    setup = workerd.Setup(digest=digests.of_bytes(content).sri, old_id=only)
+    fake = workerd.make(tmp_path / "w", setup)
+    (tmp_path / "mine").write_bytes(content)
+    offline = replace(session, offline=True)
+    report = prefetch.for_binary(
+        offline, fake.path, more=prefetch.More(source=str(tmp_path / "mine"))
+    )
+    assert [item.origin for item in report.items] == ["official"]
+    assert (session.cache_dir / f"pyodide_{setup.id}.capnp.bin").read_bytes() == content

@@ -53,12 +53,12 @@ def chained(session, monkeypatch):
         asked.append(("sync", python, always))
         return sync.SyncReport("synced", python, {"UV_X": "1"})
 
-    def supplying(session, binary, date, flags, *, policy, npm, renew=False):
-        asked.append(("supply", date, policy))
+    def supplying(session, binary, date, flags, *, policy, npm, renew=False, python=None):
+        asked.append(("supply", date, policy, *([python] if python else [])))
 
         def produce(target):
             target.write_bytes(b"bundle")
-            return {"pyodide": "314.0.6", "python": "3.14.2"}
+            return {"pyodide": "314.0.6", "python": "3.14.2", "lacks": ["ssl"]}
 
         entry = session.store.fill("bundle", "b", produce)
         return Supplied(Want("314.0.6_1", "", None), entry, "dev", ())
@@ -218,3 +218,22 @@ def test_supervise_is_given_the_project_as_folder(session, project, chained, mon
     monkeypatch.setattr(process, "supervise", supervise)
     go(session, "true")
     assert seen["cwd"] == session.project
+
+
+def test_another_python_is_asked_for_and_passed_on(session, project, chained, monkeypatch):
+    monkeypatch.setattr(supply, "dated_series", lambda *_: "3.13")
+    script = f"echo ${supply.PYTHON_VARIABLE} > seen"
+    go(session, "sh", "-c", script, python="3.14")
+    assert ("supply", "2026-11-17", "auto", "3.14") in chained
+    # pywrangler goes by the date.
+    assert ("sync", "3.13", False) in chained
+    assert (project / "seen").read_text() == "3.14\n"
+
+
+def test_what_the_bundle_lacks_is_said_once(session, project, chained, monkeypatch):
+    monkeypatch.setattr(supply, "choosing", lambda *_: ())
+    (project / "src").mkdir()
+    (project / "src" / "entry.py").write_text("import ssl\n")
+    _, said = go(session, "true")
+    assert len(said) == 2
+    assert "no ssl (imported by src/entry.py)" in said[1]

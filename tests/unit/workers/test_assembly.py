@@ -63,3 +63,14 @@ def test_the_earlier_forms_have_other_modules(tmp_path, form, modules):
     made = assembly.from_package(tarball, version="314.0.6", public_version="314.0.6", form=form)
     found = {one.name.split(":")[1]: one.form for one in bundle.decode(made.content)}
     assert found == {**modules, "python_stdlib.zip": "data"}
+
+
+def test_what_the_lockfile_has_apart_is_lacking(tmp_path):
+    packages = {
+        "sqlite3": {"package_type": "cpython_module", "imports": ["sqlite3", "_sqlite3"]},
+        "numpy": {"package_type": "package", "imports": ["numpy"]},
+        "libssl": {"package_type": "shared_library", "imports": []},
+    }
+    made = make(pyodide.tarball(tmp_path / "p.tgz", packages=packages))
+    assert made.lacks == ("_sqlite3", "sqlite3")
+    assert make(pyodide.tarball(tmp_path / "q.tgz")).lacks == ()

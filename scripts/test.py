@@ -47,7 +47,7 @@ NO_NETWORK = [
 IMPORT_ALL = """
 import importlib, pkgutil, pyodide_offline as package
 for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-    if not found.name.endswith(".__main__"):
+    if not found.name.endswith(".__main__") and "pytest_plugin" not in found.name:
         importlib.import_module(found.name)
 print(package.__file__)
 """
@@ -136,12 +136,17 @@ def wheel() -> Outcome:
             [program, "--help"],
             [program, "--version"],
             [python, "-m", "pyodide_offline", "--version"],
+            # Only the plugin needs pytest, which the wheel does not bring.
+            [python, "-m", "pip", "install", "-q", "pytest"],
+            [python, "-m", "pytest", "--strict-config", "--fixtures", "-q", str(venv / "bin")],
         ):
             outcome = run(command, cwd=scratch)
             if not outcome.passed:
                 return Outcome(passed=False, output=f"$ {' '.join(command)}\n{outcome.output}")
             if IMPORT_ALL in command and str(venv) not in outcome.output:
                 return Outcome(passed=False, output=f"not the wheel's: {outcome.output}")
+        if "worker_session" not in outcome.output:
+            return Outcome(passed=False, output=f"pytest has no plugin: {outcome.output}")
         return outcome
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pyodide_offline.pytest_plugin.server import MARK, marked
 from tests.e2e.conftest import PROGRAM, Machine
 from tests.peers.netns import unshare
-from tests.peers.wrangler import marked
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -42,7 +42,7 @@ def test_one_killed_then_six_at_once_on_an_empty_store(
         **machine.env,
         "PYODIDE_OFFLINE_STORE_DIR": str(tmp_path / "store"),
         "PYODIDE_OFFLINE_CACHE_DIR": str(tmp_path / "cache"),
-        "TEST_SERVER_MARK": tmp_path.name,
+        MARK: tmp_path.name,
     }
     prefetch = [PROGRAM, "prefetch"]
     killed = start(prefetch, project, env, tmp_path / "killed.log")

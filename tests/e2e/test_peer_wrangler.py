@@ -54,7 +54,7 @@ def test_a_process_in_another_session_is_found_and_ended(tmp_path: Path) -> None
 def test_an_early_end_is_told_with_the_log(tmp_path: Path) -> None:
     command = ["sh", "-c", "echo no such thing; exit 3"]
     with (
-        pytest.raises(AssertionError, match=r"ended with 3 before it answered:\nno such thing"),
+        pytest.raises(AssertionError, match=r"ended with 3 before it answered\.\nno such thing"),
         started(command, tmp_path, env=os.environ, log=tmp_path / "log", timeout=20),
     ):
         pytest.fail("there is no server")

@@ -41,6 +41,11 @@ def find(session: Session, want: Want) -> Fitted | None:
     return Fitted(entry, known["id"], tuple(known["flags"]), tuple(known["archives"]))
 
 
+def was_made(session: Session, want: Want) -> bool:
+    """Say whether this bundle was made for the same binary, if for another date or flags."""
+    return session.store.memo("assembled-id", _bundle_key(want)) is True
+
+
 def make(
     session: Session,
     want: Want,
@@ -115,9 +120,15 @@ def make(
         "archives": found.archives,
     }
     session.store.remember("assembled", _key(want), remembered)
+    session.store.remember("assembled-id", _bundle_key(want), value=True)
     return Fitted(entry, found.bundle_id, found.flags, found.archives)
 
 
 def _key(want: Want) -> str:
     """Name the question that a bundle was made for: the rules are part of it."""
     return f"{want.question}-{glue.revision()}"
+
+
+def _bundle_key(want: Want) -> str:
+    binary, _, _ = want.question.partition("-")
+    return f"{binary}-{want.bundle_id}-{glue.revision()}"

@@ -180,7 +180,8 @@ def _supply(
         found = find(session, want, policy) or _by_hand(session, want, policy)
         if found:
             return found
-    if policy != NPM:
+    # Asked for by other dates or flags before, it was not to be had: no second wait for that.
+    if policy != NPM and not (policy == AUTO and assembled.was_made(session, want)):
         try:
             return _official(session, want, renew=renew)
         except (NetworkError, IntegrityError, OfflineError) as error:

@@ -283,3 +283,15 @@ def test_an_official_bundle_of_another_python_is_preferred_too(session, tmp_path
         found = get(session, fake, OLD, python="3.14")
     assert not found.assembled
     assert found.flags == ("python_workers_314",)
+
+
+def test_another_date_does_not_wait_for_the_network_again(session, tmp_path, npm_has):
+    with cdn(b"no", 404) as origin:
+        url = origin.origin + "/pyodide_{}.capnp.bin"
+        fake = workerd.make(tmp_path / "w", Setup(digest=SRI, url=url))
+        assert get(session, fake).assembled
+        requests = len(origin.requests)
+        assert get(session, fake, "2026-11-16").assembled
+        assert len(origin.requests) == requests
+        with pytest.raises(NetworkError):
+            get(session, fake, "2026-11-15", policy=supply.OFFICIAL)

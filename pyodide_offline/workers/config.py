@@ -20,6 +20,7 @@ from pyodide_offline.workers.probe import merged
 # Words of eight bytes. Worker sources travel in the message: 512 MiB is far above any.
 _LIMIT = 1 << 26
 _BINARY = ("data", "wasm")
+_PYTHON = "python_workers"
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,25 @@ Decide = Callable[[PythonWorker], tuple[str, ...]]
 
 
 def rewrite(message: bytes, schema: Path, decide: Decide) -> bytes:
-    """Return the message with the flags added that ``decide`` names for each Python worker.
+    """Return the message with the flags that ``decide`` names for each Python worker.
 
-    The same bytes come back where nothing is added. Raises WorkerdError for a message
-    that the schema does not fit.
+    A worker without Python loses the flags of Python workers: miniflare gives its engine
+    of Workflows those of the user's worker and an old date, for which workerd would want
+    one more bundle. The same bytes come back where nothing changes. Raises WorkerdError
+    for a message that the schema does not fit.
     """
     additions = {worker: decide(worker) for worker in python_workers(message, schema)}
-    if not any(additions.values()):
-        return message
     with _open(message, schema) as reader:
+        if not any(additions.values()) and not any(map(_stray, reader.services)):
+            return message
         config = reader.as_builder()
     for service in config.services:
         worker = _python_worker(service)
         if worker and additions.get(worker):
-            flags = merged(worker.flags, additions[worker])
-            service.worker.compatibilityFlags = list(flags)
+            service.worker.compatibilityFlags = list(merged(worker.flags, additions[worker]))
+        elif stray := _stray(service):
+            kept = [flag for flag in service.worker.compatibilityFlags if flag not in stray]
+            service.worker.compatibilityFlags = kept
     rewritten: bytes = config.to_bytes()
     return rewritten
 
@@ -134,6 +139,13 @@ def _python_worker(service: Any) -> PythonWorker | None:  # noqa: ANN401 - pycap
         return None
     worker = service.worker
     return PythonWorker(service.name, worker.compatibilityDate, tuple(worker.compatibilityFlags))
+
+
+def _stray(service: Any) -> set[str]:  # noqa: ANN401 - likewise
+    """Return the flags of Python workers that a worker without Python carries."""
+    if service.which() != "worker" or _python_worker(service):
+        return set()
+    return {flag for flag in service.worker.compatibilityFlags if flag.startswith(_PYTHON)}
 
 
 @contextmanager

@@ -53,6 +53,21 @@ def test_a_flag_that_is_turned_off_is_taken_away():
     assert miniflare.flags(rewritten)["core:user:old"] == ["python_workers", "no_nodejs_compat"]
 
 
+@pytest.mark.parametrize("additions", [(), ("added",)])
+def test_a_worker_without_python_loses_the_flags_of_python_workers(additions):
+    # As miniflare's engine of Workflows has them.
+    flags = ("experimental", "python_workers", "python_workers_20250116")
+    engine = ("workflows:order", "2024-10-22", flags, "workflows.mjs")
+    message = miniflare.message(PYTHON, engine, SCRIPT)
+    rewritten = config.rewrite(message, miniflare.SCHEMA, lambda _: additions)
+    assert miniflare.flags(rewritten) == {
+        "core:user:py": ["python_workers", *additions],
+        "workflows:order": ["experimental"],
+        "core:user:js": ["nodejs_compat"],
+        "script": [],
+    }
+
+
 def test_nothing_to_add_gives_the_same_bytes_back():
     message = miniflare.message(SCRIPT, PYTHON)
     assert config.rewrite(message, miniflare.SCHEMA, lambda _: ()) is message

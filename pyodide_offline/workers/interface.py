@@ -219,6 +219,11 @@ def _texts(store: Store, binary: Path) -> dict[str, list[str]]:
     return found
 
 
+def archives(store: Store, binary: Path) -> list[str]:
+    """Return the packages of Python's standard library that stand in the binary's lockfile."""
+    return list(_texts(store, binary)["archives"])
+
+
 def dated_flags(store: Store, binary: Path) -> list[str]:
     """Return the flags that choose a Pyodide, as they stand in the binary."""
     return list(_texts(store, binary)["dated"])

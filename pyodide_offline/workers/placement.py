@@ -27,18 +27,19 @@ def choose_folder(session: Session, supplied: Iterable[Supplied]) -> Path:
 
     An assembled bundle has a folder of its own: it has the file name of all others for
     development, or of the official one, and two projects may run different ones at once.
+    So has one that needs empty packages beside it, which are not for all.
     Raises UnsupportedError where workers of one process need two of one name.
     """
     folder = paths.private_dir(session.cache_dir)
-    assembled = {one.entry.digest: one for one in supplied if one.assembled}
-    if len({one.file_name for one in assembled.values()}) < len(assembled):
+    apart = {one.entry.digest: one for one in supplied if one.assembled or one.archives}
+    if len({one.file_name for one in apart.values()}) < len(apart):
         raise UnsupportedError(
             "Workers of one wrangler need different Pythons, each from an assembled bundle.",
-            why=" / ".join(one.sentence() for one in assembled.values()),
+            why=" / ".join(one.sentence() for one in apart.values()),
             next_step="Start them apart, or give them compatibility dates of one Python.",
         )
-    if assembled:
-        digest, *more = sorted(assembled, key=str)
+    if apart:
+        digest, *more = sorted(apart, key=str)
         if more:
             digest = digests.of_bytes(" ".join(map(str, [digest, *more])).encode())
         folder = paths.private_dir(folder / f"dev-{digest.short}")

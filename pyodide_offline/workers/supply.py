@@ -134,6 +134,11 @@ def supply(
     flags = probe.merged(flags, chosen)
     want = probe.want(session.store, binary, date, flags)
     supplied = _supply(session, want, binary, date, flags, policy, npm, renew=renew)
+    if session.offline and want.digest is None and not supplied.assembled:
+        # Releases that carry no digest download packages too, and do not start without them.
+        from pyodide_offline.workers import interface
+
+        supplied = replace(supplied, archives=tuple(interface.archives(session.store, binary)))
     return replace(supplied, flags=probe.merged(chosen, supplied.flags)) if chosen else supplied
 
 

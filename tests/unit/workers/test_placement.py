@@ -177,3 +177,11 @@ def test_archives_lie_beside_the_bundle_and_workerd_is_told(session):
 def test_without_archives_there_is_one_argument(session):
     folder = put(session, supplied(session)).parent
     assert placement.arguments(folder) == (f"--pyodide-bundle-disk-cache-dir={folder}",)
+
+
+def test_an_official_bundle_with_empty_packages_lies_apart(session):
+    one = replace(supplied(session, assembled=False), archives=("ssl-1.tar.gz",))
+    assert put(session, one).parent != session.cache_dir
+    # The next one, without them, is not told of these packages.
+    folder = put(session, supplied(session, assembled=False)).parent
+    assert placement.arguments(folder) == (f"--pyodide-bundle-disk-cache-dir={folder}",)

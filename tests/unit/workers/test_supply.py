@@ -295,3 +295,12 @@ def test_another_date_does_not_wait_for_the_network_again(session, tmp_path, npm
         assert len(origin.requests) == requests
         with pytest.raises(NetworkError):
             get(session, fake, "2026-11-15", policy=supply.OFFICIAL)
+
+
+def test_offline_an_official_bundle_of_an_older_release_gets_empty_packages(session, tmp_path):
+    setup = Setup(digest=None, form="setup", archives=("ssl.tar.gz",), lockfile=True)
+    fake = workerd.make(tmp_path / "w", setup)
+    session.store.fill(supply.KIND, setup.id, lambda path: path.write_bytes(OFFICIAL) and {})
+    assert get(replace(session, offline=True), fake).archives == ("ssl.tar.gz",)
+    # Where there is a network it downloads the real ones itself.
+    assert get(session, fake).archives == ()

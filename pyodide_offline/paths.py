@@ -3,7 +3,6 @@
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,6 +30,8 @@ def bundle_cache_dir(environ: Mapping[str, str]) -> Path:
     if named := environ.get(CACHE_VARIABLE):
         return Path(named).expanduser().absolute()
     if sys.platform == "win32":
+        import tempfile
+
         return Path(tempfile.gettempdir()) / "pyodide-cache"
     return Path("/tmp/pyodide-cache")  # noqa: S108 - named by the users' own habit; guarded by private_dir
 

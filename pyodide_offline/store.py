@@ -72,6 +72,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.made: list[Entry] = []
+        self._read: set[tuple[object, ...]] = set()
         self._base = root / LAYOUT
 
     # -- reading, without a lock ---------------------------------------------------
@@ -98,9 +99,22 @@ class Store:
         try:
             if entry.is_tree:
                 return disk.tree_digest(entry.path)[0] == entry.digest
-            return digests.of_file(entry.path, entry.digest.algorithm) == entry.digest
+            return self._has(entry.path, entry.digest)
         except OSError:
             return False
+
+    def _has(self, path: Path, digest: Digest) -> bool:
+        """Compare a file with a digest; what this process has read is not read again.
+
+        The change time is part of what is remembered: nobody can set that one back.
+        """
+        found = path.stat()
+        state = (path, digest, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if state not in self._read:
+            if digests.of_file(path, digest.algorithm) != digest:
+                return False
+            self._read.add(state)
+        return True
 
     def entries(self) -> list[Entry]:
         """Return every entry, sorted by kind and name."""
@@ -172,7 +186,7 @@ class Store:
                 and not disk.foreign(found)
                 and not found.st_mode & 0o022
                 and found.st_size == entry.size
-                and digests.of_file(target, entry.digest.algorithm) == entry.digest
+                and self._has(target, entry.digest)
             ):
                 return False
         with disk.guarded(target), disk.beside(target) as temporary:

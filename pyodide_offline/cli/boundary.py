@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -64,6 +63,7 @@ def colour() -> bool | None:
 
 def _report_bug(error: Exception) -> None:
     import platform
+    import tempfile
     import traceback
 
     from pyodide_offline import __version__

@@ -79,6 +79,7 @@ def run(
     binary = _binary(session.environ, found)
     supplier = _Supplier(session, binary, policy, found.node.npm, say, python)
     extra: Mapping[str, str] = {}
+    supplied = None
     if needs.worker and needs.worker.is_python:
         supplied = supplier(needs.worker.date, needs.worker.flags)
         if found.pywrangler and (
@@ -114,18 +115,22 @@ def run(
         using = answer.Snapshots(binary, maker()) if snapshots else None
         return answer.answer(session, description, message, supplier, using)
 
-    def prepare() -> None:
+    def prepare(worker: project.Worker, supplied: Supplied) -> None:
         # What cannot be prepared fails again, and is reported, when a shim asks for it.
-        with suppress(PyodideOfflineError):
+        with suppress(PyodideOfflineError, OSError):
             description = schema.checked(session.store, found.wrangler.schema)
-            from pyodide_offline.workers import config
+            from pyodide_offline.workers import config, placement, snapshot
 
             config.load(description)
+            folder = placement.choose_folder(session, [supplied])
+            placement.place(session, worker.date, worker.flags, supplied, folder, supplier)
+            if snapshots:
+                snapshot.foresee(session.store, session.project)
 
     def started() -> None:
         """Load what the first shim will need while wrangler boots, not before."""
-        if needs.worker and needs.worker.is_python:
-            threading.Thread(target=prepare).start()
+        if needs.worker and supplied:
+            threading.Thread(target=prepare, args=(needs.worker, supplied)).start()
 
     with broker.serving(answering, session.progress.note) as socket:
         environ = found.environment(session.environ, extra)

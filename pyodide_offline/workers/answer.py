@@ -84,7 +84,10 @@ def _snapshot(
         # The neutral one first: it serves the next edit too.
         snapshots.maker.want([job for job in reversed(jobs) if wanted(session, job)])
     found = snapshot.find(session.store, recipes)
-    return snapshot.arguments(found[1]) if found else ()
+    if found is None:
+        return ()
+    snapshot.use(session.store, session.project, found[1])
+    return snapshot.arguments(found[1])
 
 
 def alone(binary: str, message: bytes, environ: Mapping[str, str]) -> Answer:

@@ -3,7 +3,6 @@
 Cap'n Proto and the schema, some 80 ms, are loaded once on this side and not in each shim.
 """
 
-import json
 import socket
 import sys
 import tempfile
@@ -67,12 +66,13 @@ def _serve(peer: socket.socket, answering: Answering, report: Callable[[str], No
     try:
         found = answering(message)
     except PyodideOfflineError as error:
-        shim.send(peer, json.dumps({"error": str(error)}).encode())
+        shim.send(peer, str(error).encode())
         return
     except Exception as error:
         # The shim says so too, and starts workerd untouched.
         report(f"{type(error).__name__}: {error}")
-        shim.send(peer, json.dumps({"error": f"internal error: {error}"}).encode())
+        shim.send(peer, f"internal error: {error}".encode())
         return
-    shim.send(peer, json.dumps({"arguments": found.arguments}).encode())
+    shim.send(peer, b"")
+    shim.send(peer, "\0".join(found.arguments).encode())
     shim.send(peer, found.message)

@@ -72,17 +72,18 @@ def _answer(binary: str, message: bytes) -> "tuple[list[str], bytes]":
 
 
 def _ask(path: str, message: bytes) -> "tuple[list[str], bytes]":
-    import json
+    """Three frames come back: an error or nothing, arguments parted by NUL, the message."""
     import socket
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.settimeout(PATIENCE)
         peer.connect(path)
         send(peer, message)
-        head = json.loads(receive(peer))
-        if head.get("error"):
-            raise RuntimeError(head["error"])
-        return head["arguments"], receive(peer)
+        error = receive(peer).decode()
+        if error:
+            raise RuntimeError(error)
+        more = receive(peer).decode()
+        return more.split("\0") if more else [], receive(peer)
 
 
 def send(peer: "socket.socket", data: bytes) -> None:

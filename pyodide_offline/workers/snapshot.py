@@ -91,6 +91,21 @@ def find(store: Store, candidates: Iterable[Recipe]) -> tuple[Recipe, Entry] | N
     return None
 
 
+def use(store: Store, project: Path, entry: Entry) -> None:
+    """Remember what a project was last started from, for ``foresee``."""
+    key = _project_key(project)
+    if store.memo("last-snapshot", key) != entry.name:
+        store.remember("last-snapshot", key, entry.name)
+
+
+def foresee(store: Store, project: Path) -> None:
+    """Read the snapshot that a project was last started from, so that it need not be later."""
+    name = store.memo("last-snapshot", _project_key(project))
+    entry = store.find(KIND, name) if isinstance(name, str) else None
+    if entry:
+        store.intact(entry)
+
+
 def arguments(entry: Entry) -> tuple[str, ...]:
     """Return the flags with which workerd loads a snapshot out of the store."""
     return (
@@ -195,6 +210,10 @@ def _sdk_files(modules: Iterable[Module]) -> frozenset[str] | None:
 def _recorded(record: bytes) -> list[str]:
     """Return the files that a wheel's RECORD lists (PEP 376: CSV, the path first)."""
     return [row[0] for row in csv.reader(record.decode("utf-8", "replace").splitlines()) if row]
+
+
+def _project_key(project: Path) -> str:
+    return digests.of_bytes(str(project).encode()).short
 
 
 def _key(tier: Tier, code: "Code", binary: Digest, bundle: Digest) -> str:

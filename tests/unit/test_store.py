@@ -153,6 +153,20 @@ def test_a_damaged_content_is_noticed_and_made_again(store: Store, kind: str) ->
     assert store.intact(again)
 
 
+def test_a_content_that_was_read_is_not_read_again_until_it_changes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = store.fill("kind", "name", write())
+    assert store.intact(made)
+    with monkeypatch.context() as patch:
+        patch.setattr(digests, "of_file", None)
+        assert store.intact(made)
+    before = made.path.stat()
+    damage(made.path, DAMAGE["random"])
+    os.utime(made.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not store.intact(made)
+
+
 @pytest.mark.parametrize("kind", ["truncated", "empty", "longer"])
 def test_a_content_of_another_size_counts_as_missing_without_being_read(
     store: Store, kind: str

@@ -1,7 +1,5 @@
 """Packages from the Python index that the user's pip is configured for, into a folder."""
 
-import ast
-import importlib.util
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -60,6 +58,8 @@ def configuration(session: Session) -> dict[str, str]:
     done = process.capture(
         [sys.executable, "-m", "pip", "config", "list"], env=session.environ, timeout=60
     )
+    import ast
+
     told: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in done.stdout.splitlines():
         key, _, value = line.partition("=")
@@ -71,6 +71,8 @@ def configuration(session: Session) -> dict[str, str]:
 
 
 def _has_pip() -> bool:
+    import importlib.util
+
     return importlib.util.find_spec("pip") is not None
 
 

@@ -217,3 +217,18 @@ def test_what_is_no_snapshot_has_no_kind(tmp_path, data):
     (tmp_path / "s").write_bytes(data)
     assert snapshot.kind_of(tmp_path / "s") is None
     assert snapshot.kind_of(tmp_path / "none") is None
+
+
+def test_what_a_project_was_last_started_from_is_read_ahead(session, monkeypatch):
+    entry = kept(session, "key")
+    snapshot.use(session.store, session.project, entry)
+    snapshot.foresee(session.store, session.project)
+    monkeypatch.setattr(digests, "of_file", None)
+    assert session.store.intact(entry)
+
+
+def test_without_a_last_snapshot_there_is_nothing_to_read(session):
+    snapshot.foresee(session.store, session.project)
+    snapshot.use(session.store, session.project, kept(session, "key"))
+    session.store.remove(session.store.entries()[0])
+    snapshot.foresee(session.store, session.project)

@@ -219,6 +219,9 @@ def without_ours(inside: Mapping[str, str]) -> dict[str, str]:
     ours = ("MINIFLARE_WORKERD_PATH", "PYODIDE_OFFLINE_", "NODE_COMPILE_CACHE")
     user = os.environ.get("NODE_COMPILE_CACHE")
     kept = {k: v for k, v in inside.items() if not k.startswith(ours)}
+    scripts = call([PROGRAM, "cache", "path"]).strip() + "/v1/bin/"
+    path = [part for part in kept["PATH"].split(os.pathsep) if not part.startswith(scripts)]
+    kept["PATH"] = os.pathsep.join(path)
     return {**kept, "NODE_COMPILE_CACHE": user} if user else kept
 
 

@@ -1,6 +1,5 @@
 """One command with all of it: toolchain, bundle, packages, shim, and nothing left behind."""
 
-import json
 import shlex
 import sys
 import threading
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 from pyodide_offline import process
 from pyodide_offline.errors import PyodideOfflineError
 from pyodide_offline.session import Session
-from pyodide_offline.workers import advice, broker, project, schema, shim, supply
+from pyodide_offline.workers import advice, broker, command, project, schema, shim, supply
+from pyodide_offline.workers.placement import Supplier
 from pyodide_offline.workers.supply import Supplied
 from pyodide_offline.workers.toolchain import chain, freshness, npx, programs
 from pyodide_offline.workers.toolchain.chain import Toolchain
@@ -31,37 +31,11 @@ _QUIET = {
     "WRANGLER_HIDE_BANNER": "true",
     "WRANGLER_NO_SKILLS_UPDATE_PROMPTS": "true",
 }
-_RUNNERS = {"npm", "pnpm", "yarn", "bun"}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a command needs, known before it starts; ``syncs`` if it is pywrangler's own sync."""
-
-    worker: project.Worker | None
-    pywrangler: bool
-    syncs: bool = False
-
-
-def plan(session: Session, command: Sequence[str], config: Path | None = None) -> Plan:
-    """Read the project and the command. Raises ProjectError for a broken configuration."""
-    wranglers = _wranglers_arguments(command)
-    named = _option(wranglers or (), "--config", "-c")
-    path = config or (session.project / named if named else project.find_config(session.project))
-    worker = None
-    if path or wranglers is not None:
-        worker = project.read(session.project, path, _option(wranglers or (), "--env", "-e"))
-    if worker is None or not worker.is_python:
-        return Plan(worker, _names(command, "pywrangler"))
-    synced = (worker.config.parent / "pyproject.toml").is_file()
-    pywrangler = synced and not _plain_wrangler(command, session.project)
-    syncs = _names(command, "pywrangler") and (wranglers or ("",))[0] == "sync"
-    return Plan(worker, pywrangler, syncs)
 
 
 def run(
     session: Session,
-    command: Sequence[str],
+    words: Sequence[str],
     say: Callable[[str], None],
     *,
     config: Path | None = None,
@@ -70,69 +44,22 @@ def run(
     snapshots: bool = True,
     python: str | None = None,
 ) -> int:
-    """Run the command and return its exit status. ``say`` is told which Python runs.
+    """Run a command and return its exit status. ``say`` is told which Python runs.
 
     ``python`` is the one to run on, whatever the worker's date says.
     """
-    needs = plan(session, command, config)
+    needs = command.plan(session, words, config)
     found = chain.get(session, pywrangler=needs.pywrangler, version=wrangler)
     binary = _binary(session.environ, found)
     supplier = _Supplier(session, binary, policy, found.node.npm, say, python)
-    extra: Mapping[str, str] = {}
-    supplied = None
+    supplied, extra = None, {}
     if needs.worker and needs.worker.is_python:
         supplied = supplier(needs.worker.date, needs.worker.flags)
-        if found.pywrangler and (
-            needs.syncs or freshness.needed(session.project, found.pywrangler.version)
-        ):
-            # Loaded only now: it is much, and most starts do without.
-            from pyodide_offline.workers.toolchain import sync
-
-            # pywrangler goes by the date, whatever Python the worker is run on.
-            series = (
-                supplied.python_series
-                if python is None
-                else supply.dated_series(session, binary, needs.worker.date, needs.worker.flags)
-            )
-            report = sync.prepare(session, found, series, always=needs.syncs)
-            extra = report.environment
+        extra = _synced(session, needs, found, supplied, binary, python)
         for sentence in advice.of(session, binary, needs.worker, supplied):
             say(sentence)
-
-    makers: list[Maker] = []
-
-    def maker() -> "Maker":
-        from pyodide_offline.workers.snapshot_maker import Maker
-
-        if not makers:
-            makers.append(Maker(session))
-        return makers[0]
-
-    def answering(message: bytes) -> "Answer":
-        from pyodide_offline.workers import answer
-
-        description = schema.checked(session.store, found.wrangler.schema)
-        using = answer.Snapshots(binary, maker()) if snapshots else None
-        return answer.answer(session, description, message, supplier, using)
-
-    def prepare(worker: project.Worker, supplied: Supplied) -> None:
-        # What cannot be prepared fails again, and is reported, when a shim asks for it.
-        with suppress(PyodideOfflineError, OSError):
-            description = schema.checked(session.store, found.wrangler.schema)
-            from pyodide_offline.workers import config, placement, snapshot
-
-            config.load(description)
-            folder = placement.choose_folder(session, [supplied])
-            placement.place(session, worker.date, worker.flags, supplied, folder, supplier)
-            if snapshots:
-                snapshot.foresee(session.store, session.project)
-
-    def started() -> None:
-        """Load what the first shim will need while wrangler boots, not before."""
-        if needs.worker and supplied:
-            threading.Thread(target=prepare, args=(needs.worker, supplied)).start()
-
-    with broker.serving(answering, session.progress.note) as socket:
+    desk = _Desk(session, found.wrangler.schema, binary, supplier, snapshots)
+    with broker.serving(desk.answer, session.progress.note) as socket:
         environ = found.environment(session.environ, extra)
         environ = npx.first(session, found.node, found.wrangler, environ)
         environ = _environment(session, environ, binary, socket)
@@ -140,14 +67,91 @@ def run(
             environ[supply.PYTHON_VARIABLE] = python
         try:
             return process.supervise(
-                [_resolve(command[0], environ), *command[1:]],
+                [_resolve(words[0], environ), *words[1:]],
                 env=environ,
                 cwd=session.project,
-                started=started,
+                started=lambda: desk.prepare(needs.worker, supplied),
             )
         finally:
-            for one in makers:
-                one.stop()
+            desk.close()
+
+
+def _synced(
+    session: Session,
+    needs: command.Plan,
+    found: Toolchain,
+    supplied: Supplied,
+    binary: Path,
+    python: str | None,
+) -> dict[str, str]:
+    """Have the worker's packages in place; return the variables that a later uv needs."""
+    worker, pywrangler = needs.worker, found.pywrangler
+    if not (worker and pywrangler):
+        return {}
+    if not (needs.syncs or freshness.needed(session.project, pywrangler.version)):
+        return {}
+    # Loaded only now: it is much, and most starts do without.
+    from pyodide_offline.workers.toolchain import sync
+
+    # pywrangler goes by the date, whatever Python the worker is run on.
+    series = (
+        supplied.python_series
+        if python is None
+        else supply.dated_series(session, binary, worker.date, worker.flags)
+    )
+    return dict(sync.prepare(session, found, series, always=needs.syncs).environment)
+
+
+class _Desk:
+    """Where the shims' questions are answered while the command runs."""
+
+    def __init__(
+        self, session: Session, description: Path, binary: Path, supplier: Supplier, snapshots: bool
+    ) -> None:
+        self._session = session
+        self._description = description
+        self._binary = binary
+        self._supplier = supplier
+        self._snapshots = snapshots
+        self._maker: Maker | None = None
+
+    def answer(self, message: bytes) -> "Answer":
+        """Answer one shim. Raises what supplying and reading the message raise."""
+        from pyodide_offline.workers import answer
+
+        using = answer.Snapshots(self._binary, self._making()) if self._snapshots else None
+        checked = schema.checked(self._session.store, self._description)
+        return answer.answer(self._session, checked, message, self._supplier, using)
+
+    def prepare(self, worker: project.Worker | None, supplied: Supplied | None) -> None:
+        """Load and read what the first shim will need while wrangler boots, not before."""
+        if worker and supplied:
+            threading.Thread(target=self._prepare, args=(worker, supplied)).start()
+
+    def close(self) -> None:
+        """End what is being made in the background."""
+        if self._maker:
+            self._maker.stop()
+
+    def _prepare(self, worker: project.Worker, supplied: Supplied) -> None:
+        # What cannot be prepared fails again, and is reported, when a shim asks for it.
+        with suppress(PyodideOfflineError, OSError):
+            checked = schema.checked(self._session.store, self._description)
+            from pyodide_offline.workers import config, placement, snapshot
+
+            config.load(checked)
+            folder = placement.choose_folder(self._session, [supplied])
+            placement.place(
+                self._session, worker.date, worker.flags, supplied, folder, self._supplier
+            )
+            if self._snapshots:
+                snapshot.foresee(self._session.store, self._session.project)
+
+    def _making(self) -> "Maker":
+        from pyodide_offline.workers.snapshot_maker import Maker
+
+        self._maker = self._maker or Maker(self._session)
+        return self._maker
 
 
 @dataclass(frozen=True)
@@ -216,41 +220,3 @@ def _resolve(program: str, environ: Mapping[str, str]) -> str:
     import shutil
 
     return shutil.which(program, path=environ.get("PATH")) or program
-
-
-def _names(command: Sequence[str], program: str) -> bool:
-    return any(Path(word).name.removesuffix(".cmd") == program for word in command[:4])
-
-
-def _plain_wrangler(command: Sequence[str], folder: Path) -> bool:
-    """Say whether only wrangler is started: then python_modules is the user's own affair."""
-    if _names(command, "pywrangler"):
-        return False
-    if command[0] in _RUNNERS:
-        return "pywrangler" not in _scripts(folder)
-    return _names(command, "wrangler")
-
-
-def _scripts(folder: Path) -> str:
-    for place in (folder, *folder.parents):
-        with suppress(OSError, ValueError):
-            return json.dumps(json.loads((place / "package.json").read_bytes()).get("scripts", {}))
-    return ""
-
-
-def _wranglers_arguments(command: Sequence[str]) -> Sequence[str] | None:
-    """Return what follows wrangler or pywrangler in a command, None if neither is named."""
-    for place, word in enumerate(command[:4]):
-        if _names([word], "wrangler") or _names([word], "pywrangler"):
-            return command[place + 1 :]
-    return None
-
-
-def _option(command: Sequence[str], *names: str) -> str | None:
-    for place, word in enumerate(command):
-        if word in names and place + 1 < len(command):
-            return command[place + 1]
-        for name in names:
-            if word.startswith(name + "="):
-                return word.removeprefix(name + "=")
-    return None

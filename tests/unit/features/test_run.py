@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pyodide_offline import process
-from pyodide_offline.errors import ProjectError
 from pyodide_offline.features import run
 from pyodide_offline.workers import shim, supply
 from pyodide_offline.workers.probe import Want
@@ -129,62 +128,12 @@ def test_a_javascript_project_needs_no_bundle(session, project, chained):
     assert [step[0] for step in chained] == ["chain"]
 
 
-@pytest.mark.parametrize(
-    ("command", "pywrangler"),
-    [
-        (["pywrangler", "dev"], True),
-        (["uv", "run", "pywrangler", "dev"], True),
-        (["wrangler", "dev"], False),
-        (["npx", "wrangler", "dev"], False),
-        (["npx", "--yes", "wrangler", "dev"], False),
-        (["pytest"], True),
-        (["npm", "run", "dev"], False),
-    ],
-)
-def test_packages_are_synced_for_pywrangler_only(session, project, command, pywrangler):
-    assert run.plan(session, command).pywrangler is pywrangler
-
-
-def test_a_script_of_npm_that_starts_pywrangler_counts(session, project):
-    (project / "package.json").write_text('{"scripts": {"dev": "pywrangler dev"}}')
-    assert run.plan(session, ["npm", "run", "dev"]).pywrangler
-
-
 def test_a_project_in_sync_is_not_synced_again(session, project, chained):
     for name in ("python_modules", ".venv-workers"):
         (project / name).mkdir()
         (project / name / ".synced").write_text("1.17.9")
     go(session, "true")
     assert [step[0] for step in chained] == ["chain", "supply"]
-
-
-def test_pywranglers_own_sync_is_always_prepared(session, project, chained):
-    assert run.plan(session, ["pywrangler", "sync", "--force"]).syncs
-    assert not run.plan(session, ["pywrangler", "dev"]).syncs
-
-
-def test_a_project_without_pyproject_is_not_synced(session, project):
-    (project / "pyproject.toml").unlink()
-    assert not run.plan(session, ["pytest"]).pywrangler
-
-
-@pytest.mark.parametrize("option", [["-c", "other.toml"], ["--config=other.toml"]])
-def test_a_configuration_named_in_the_command_is_read(session, project, option):
-    (project / "other.toml").write_text(PYTHON.replace("2026-11-17", "2025-11-02"))
-    worker = run.plan(session, ["pywrangler", "dev", *option]).worker
-    assert worker is not None
-    assert worker.date == "2025-11-02"
-
-
-def test_options_of_other_programs_are_not_wranglers(session, project):
-    assert run.plan(session, ["sh", "-c", "echo --env=x -e y"]).worker is not None
-
-
-def test_without_a_configuration_wrangler_is_not_started(session, monkeypatch):
-    monkeypatch.setattr("pyodide_offline.workers.project.CONFIG_NAMES", ("wrangler.none",))
-    with pytest.raises(ProjectError, match="no wrangler configuration"):
-        run.plan(session, ["pywrangler", "dev"])
-    assert run.plan(session, ["pytest"]).worker is None
 
 
 def test_the_launcher_starts_the_shim_from_a_path_with_spaces(session):

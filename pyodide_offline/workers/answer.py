@@ -9,7 +9,7 @@ from pyodide_offline.digest import Digest
 from pyodide_offline.errors import ToolchainError
 from pyodide_offline.session import Session
 from pyodide_offline.store import Store
-from pyodide_offline.workers import config, placement, probe, schema, snapshot, supply
+from pyodide_offline.workers import config, loading, placement, probe, schema, snapshot, supply
 from pyodide_offline.workers.placement import Supplier
 from pyodide_offline.workers.snapshot_maker import Job, Maker, wanted
 from pyodide_offline.workers.supply import Supplied
@@ -17,11 +17,12 @@ from pyodide_offline.workers.supply import Supplied
 
 @dataclass(frozen=True)
 class Answer:
-    """What to add to workerd's arguments, and the configuration to give it."""
+    """What to add to workerd's arguments, the configuration to give it, and what to say."""
 
     arguments: tuple[str, ...]
     message: bytes
     supplied: tuple[Supplied, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,11 @@ def answer(
         return supplied[worker].flags
 
     rewritten = config.rewrite(message, description, decide)
-    folder = placement.choose_folder(session, supplied.values())
-    for worker, one in supplied.items():
+    # Beside a Python worker's own bundle there is no room for a second of its name.
+    loaded, notes = ({}, []) if supplied else loading.supply(message, description, supplier)
+    placed = {**supplied, **loaded}
+    folder = placement.choose_folder(session, placed.values())
+    for worker, one in placed.items():
         placement.place(session, worker.date, worker.flags, one, folder, supplier)
     different = {one.entry.digest: one for one in supplied.values()}
     arguments = list(placement.arguments(folder))
@@ -62,7 +66,7 @@ def answer(
         except Exception as error:
             # A snapshot may cost time, never a start, whatever is wrong with it.
             session.progress.note(f"No snapshot is used: {error} ({type(error).__name__})")
-    return Answer(tuple(arguments), rewritten, tuple(different.values()))
+    return Answer(tuple(arguments), rewritten, tuple(different.values()), tuple(notes))
 
 
 def _snapshot(

@@ -79,6 +79,19 @@ def python_workers(message: bytes, schema: Path) -> list[PythonWorker]:
     return [worker for worker in found if worker]
 
 
+def loaders(message: bytes, schema: Path) -> list[PythonWorker]:
+    """Return the workers that load others at run time, as Python workers of their dates.
+
+    Raises WorkerdError.
+    """
+    with _open(message, schema) as config:
+        return [
+            PythonWorker(service.name, service.worker.compatibilityDate, (_PYTHON,))
+            for service in config.services
+            if service.which() == "worker" and _loads(service.worker)
+        ]
+
+
 def only_code(message: bytes, schema: Path) -> Code | None:
     """Return the code of the one Python worker of a message; None if there are several.
 
@@ -87,7 +100,7 @@ def only_code(message: bytes, schema: Path) -> Code | None:
     """
     with _open(message, schema) as config:
         workers = [service.worker for service in config.services if service.which() == "worker"]
-        if any(binding.which() == "workerLoader" for one in workers for binding in one.bindings):
+        if any(map(_loads, workers)):
             return None
         python = [service.worker for service in config.services if _python_worker(service)]
         return _code(python[0]) if len(python) == 1 else None
@@ -139,6 +152,10 @@ def _python_worker(service: Any) -> PythonWorker | None:  # noqa: ANN401 - pycap
         return None
     worker = service.worker
     return PythonWorker(service.name, worker.compatibilityDate, tuple(worker.compatibilityFlags))
+
+
+def _loads(worker: Any) -> bool:  # noqa: ANN401 - likewise
+    return any(binding.which() == "workerLoader" for binding in worker.bindings)
 
 
 def _stray(service: Any) -> set[str]:  # noqa: ANN401 - likewise

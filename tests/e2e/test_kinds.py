@@ -180,3 +180,16 @@ def test_a_service_of_another_dev_server_is_asked_and_called(
     front = start(worker("pair/front"))
     assert front.get("/") == "front was told: back, asked for something"
     assert front.get("/call") == "front was told 42"
+
+
+def test_a_python_worker_loaded_at_run_time(
+    worker: Worker, start: Callable[[Path], Server]
+) -> None:
+    server = start(worker("loader"))
+    assert server.get("/") == "JavaScript"
+    if "assembled from npm" not in server.log:
+        assert server.get("/plain").startswith("loaded at run time, Python 3.14")
+        return
+    assert server.get("/development") == "loaded at run time, Python 3.14.2"
+    assert server.fetch("/plain").status == 500
+    assert "loader loads at run time get only the official bundle" in server.log

@@ -66,6 +66,22 @@ def test_without_python_there_is_still_a_folder(session, supplier):
     assert folder_of(found) == session.cache_dir
 
 
+def test_a_worker_that_loads_others_gets_a_bundle_into_the_folder(session, supplier):
+    message = miniflare.message(SCRIPT, bindings=[("LOADER", "workerLoader")])
+    found = answer.answer(session, miniflare.SCHEMA, message, supplier)
+    assert found.message is message
+    assert (folder_of(found) / "pyodide_dev.capnp.bin").read_bytes() == b"2026-11-17"
+    assert "js loads at run time get only the official bundle" in found.notes[0]
+
+
+def test_beside_a_python_worker_a_loader_gets_what_that_one_has(session, supplier):
+    later = ("core:user:js", "2026-12-01", (), "index.js")
+    message = miniflare.message(later, NEW, bindings=[("LOADER", "workerLoader")])
+    found = answer.answer(session, miniflare.SCHEMA, message, supplier)
+    assert [path.name for path in folder_of(found).iterdir()] == ["pyodide_dev.capnp.bin"]
+    assert found.notes == ()
+
+
 def test_alone_takes_store_and_folder_from_the_environment(tmp_path, monkeypatch):
     binary = tmp_path / "node_modules" / "@cloudflare" / "workerd-linux-64" / "bin" / "workerd"
     schema = tmp_path / "node_modules" / "workerd" / "workerd.capnp"

@@ -127,3 +127,11 @@ def test_a_bare_configuration_holds_the_same_code_and_a_port():
     assert (again.modules, again.date, again.flags) == (code.modules, code.date, code.flags)
     assert again.bindings == ()
     assert b"127.0.0.1:0" in bare
+
+
+def test_a_worker_that_loads_others_is_one_of_python_workers():
+    message = miniflare.message(SCRIPT, PYTHON, bindings=[("LOADER", "workerLoader")])
+    assert config.loaders(message, miniflare.SCHEMA) == [
+        PythonWorker("core:user:js", "2026-11-17", ("python_workers",))
+    ]
+    assert config.loaders(miniflare.message(SCRIPT, PYTHON), miniflare.SCHEMA) == []

@@ -1,12 +1,14 @@
-"""The Starlette example on the first wrangler, one of the middle and the last."""
+"""The Starlette example on the first wrangler, one of the middle and the last; on either Python."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import PROGRAM, Machine
-from tests.peers.wrangler import ROOT
+from tests.peers.wrangler import ROOT, started
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -32,3 +34,20 @@ def test_home_form_and_counter_answer(machine: Machine, wrangler: str) -> None:
     rows = [line.split() for line in table.splitlines()[1:] if line.strip()]
     assert [row[0] for row in rows] == [wrangler] * (1 if wrangler == "4.57.0" else 2), done.stdout
     assert all(row[4:7] == ["ok", "ok", "ok"] for row in rows), done.stdout
+
+
+def test_the_same_worker_runs_on_another_python(
+    machine: Machine, prefetched: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(prefetched, project, symlinks=True)
+    (project / "pyproject.toml").unlink()
+    entry = project / "src" / "entry.py"
+    optional = "def unused():\n    import sqlite3\n\n\n"
+    entry.write_text(entry.read_text().replace("HOME = ", optional + "HOME = ", 1))
+    command = [PROGRAM, "run", "--python", "3.13", "--", "wrangler", "dev"]
+    with started(command, project, env=machine.env, log=tmp_path / "log", timeout=600) as server:
+        assert server.get("/version").startswith("3.13.")
+        assert int(server.get("/counter")) >= 1
+        assert "no sqlite3 (imported by src/entry.py)" in server.log
+        assert "--bundle official" in server.log

@@ -72,7 +72,13 @@ def main() -> int:
             runner = Runner(program, Path(name), options.timeout)
             rows = []
             for wrangler in options.wranglers or WRANGLERS:
-                for row in runner.rows(wrangler):
+                try:
+                    asked = runner.rows(wrangler)
+                except demo.DemoError as error:
+                    say(str(error))
+                    rows.append(Row(wrangler, "-", "-", "-", ran="cannot be had"))
+                    continue
+                for row in asked:
                     rows.append(runner.run(row))
                     say(f"  {'  '.join(row.cells())}")
     except KeyboardInterrupt:

@@ -13,7 +13,6 @@ from pyodide_offline import process
 from pyodide_offline.errors import PyodideOfflineError
 from pyodide_offline.session import Session
 from pyodide_offline.workers import advice, broker, command, project, schema, shim, supply
-from pyodide_offline.workers.placement import Supplier
 from pyodide_offline.workers.supply import Supplied
 from pyodide_offline.workers.toolchain import chain, freshness, npx, programs
 from pyodide_offline.workers.toolchain.chain import Toolchain
@@ -106,7 +105,12 @@ class _Desk:
     """Where the shims' questions are answered while the command runs."""
 
     def __init__(
-        self, session: Session, description: Path, binary: Path, supplier: Supplier, snapshots: bool
+        self,
+        session: Session,
+        description: Path,
+        binary: Path,
+        supplier: "_Supplier",
+        snapshots: bool,
     ) -> None:
         self._session = session
         self._description = description
@@ -121,7 +125,10 @@ class _Desk:
 
         using = answer.Snapshots(self._binary, self._making()) if self._snapshots else None
         checked = schema.checked(self._session.store, self._description)
-        return answer.answer(self._session, checked, message, self._supplier, using)
+        found = answer.answer(self._session, checked, message, self._supplier, using)
+        for note in found.notes:
+            self._supplier.say(note)
+        return found
 
     def prepare(self, worker: project.Worker | None, supplied: Supplied | None) -> None:
         """Load and read what the first shim will need while wrangler boots, not before."""

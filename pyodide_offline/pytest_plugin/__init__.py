@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _TIMEOUT = 180.0
 # What the waiting `run` puts into its command's environment (workers/shim names it).
 _SOCKET = "PYODIDE_OFFLINE_SOCKET"
+# Where workers find each other by name: wrangler, miniflare under another tool, and both
+# from 4.160 on read a variable each.
+_REGISTRIES = ("WRANGLER_REGISTRY_PATH", "MINIFLARE_REGISTRY_PATH", "CLOUDFLARE_DEV_REGISTRY_PATH")
 _BROUGHT = ("wrangler", "pywrangler", "npx")
 
 
@@ -81,8 +84,8 @@ class Starter:
         place = self._folder / f"worker-{len(self.started)}"
         place.mkdir(parents=True)
         environ = {**os.environ, **(env or {})}
-        # Workers find each other by name there: those of one test, and no one else's.
-        environ.setdefault("WRANGLER_REGISTRY_PATH", str(self._folder / "registry"))
+        for name in _REGISTRIES:
+            environ.setdefault(name, str(self._folder / "registry"))
         port, inspector = server.Port(), server.Port()
         self._ends.callback(port.release)
         self._ends.callback(inspector.release)

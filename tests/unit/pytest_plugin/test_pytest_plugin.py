@@ -61,6 +61,20 @@ def test_it(start_worker, tmp_path):
     run(tests).assert_outcomes(passed=1)
 
 
+def test_workers_of_one_test_find_each_other_and_no_others(suite: Suite) -> None:
+    tests = suite("""
+import os
+script = "import os; print(*sorted(v for k, v in os.environ.items() if 'REGISTRY_PATH' in k))"
+COMMAND = ["sh", "-c", f'"{sys.executable}" -c "{script}"; exec "$@"', "sh", *COMMAND]
+def test_one(start_worker, tmp_path):
+    found = {start_worker(command=COMMAND).log.splitlines()[0] for _ in range(2)}
+    assert len(found) == 1
+    (line,) = found
+    assert len(line.split()) == 3 and all(path.startswith(str(tmp_path)) for path in line.split())
+""")
+    run(tests).assert_outcomes(passed=1)
+
+
 def test_a_project_with_python_packages_is_pywranglers(suite: Suite) -> None:
     tests = suite("""
 def test_it(worker):

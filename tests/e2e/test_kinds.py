@@ -32,6 +32,8 @@ RUN = [PROGRAM, "run", "--offline", "--", "wrangler", "dev"]
 WORKERS = Path(__file__).parent / "workers"
 STARLETTE = ("starlette", "anyio", "idna", "typing-extensions")
 FASTAPI = ("fastapi", "annotated-doc", "opentelemetry-api")
+# Both have a compiled part, which PyPI has for native platforms only, and do without.
+PURE = ("jinja2", "markupsafe", "pyyaml")
 PYDANTIC = ("pydantic", "pydantic-core", "annotated-types", "typing-inspection")
 DJANGO = ("django", "asgiref", "sqlparse")
 
@@ -39,7 +41,8 @@ DJANGO = ("django", "asgiref", "sqlparse")
 @pytest.fixture(scope="module")
 def packages(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages") / "all of them"
-    return vendored.synced(folder, ["fastapi", "django"], PROGRAM, machine.env)
+    named = ["fastapi", "django", "jinja2", "pyyaml"]
+    return vendored.synced(folder, named, PROGRAM, machine.env)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +141,8 @@ def test_assets_are_served_and_bound(storage: Server) -> None:
 def test_fastapi_checks_what_comes_in_with_pydantic(
     worker: Worker, start: Callable[[Path], Server]
 ) -> None:
-    server = start(worker("fastapi", *STARLETTE, *FASTAPI, *PYDANTIC))
+    server = start(worker("fastapi", *STARLETTE, *FASTAPI, *PYDANTIC, *PURE))
+    assert server.get("/page/%3CAda%3E") == "<p>Hello, &lt;Ada&gt;!</p>"
     # The wheel for wasm, not the first release, which holds no code.
     assert json.loads(server.get("/core")) > "2."
     sent = {"name": "Ada", "amount": 21}

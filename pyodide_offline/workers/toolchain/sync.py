@@ -29,8 +29,8 @@ from pyodide_offline.errors import (
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 from pyodide_offline.store import LAYOUT
+from pyodide_offline.workers.toolchain import fallback, pip, upstream, uv
 from pyodide_offline.workers.toolchain import interpreter as interpreters
-from pyodide_offline.workers.toolchain import pip, upstream, uv
 from pyodide_offline.workers.toolchain.chain import Toolchain
 from pyodide_offline.workers.toolchain.freshness import LOCKFILE, MODULES, VENV, needed, root
 from pyodide_offline.workers.toolchain.interpreter import Interpreter
@@ -121,7 +121,18 @@ def _synchronize(session: Session, toolchain: Toolchain, folder: Path, python: s
     with working(session.progress, "Environments for the worker"):
         filler.make_environments(python)
     with working(session.progress, "Packages of the worker"):
-        _fill(session, filler)
+        try:
+            _fill(session, filler)
+        except ProjectError as error:
+            if not any(name in error.what for name in fallback.PACKAGES):
+                raise
+            session.progress.note(
+                "The index has no wheel that fits, so pure ones are made here: pylock.toml will "
+                f"name them by their place on this machine ({', '.join(fallback.PACKAGES)})."
+            )
+            links = fallback.provide(session, pywrangler.uv, filler.environ, python)
+            environ, variables = {**environ, **links}, {**variables, **links}
+            _fill(session, replace(filler, environ=environ))
     with working(session.progress, "pywrangler sync"):
         done = process.capture(
             [pywrangler.executable, "sync"],

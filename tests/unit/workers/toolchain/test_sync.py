@@ -14,7 +14,7 @@ from pyodide_offline.errors import (
     UnsupportedError,
 )
 from pyodide_offline.session import Session
-from pyodide_offline.workers.toolchain import freshness, interpreter, pip, sync
+from pyodide_offline.workers.toolchain import fallback, freshness, interpreter, pip, sync
 from pyodide_offline.workers.toolchain.chain import Toolchain
 from pyodide_offline.workers.toolchain.interpreter import Interpreter
 from pyodide_offline.workers.toolchain.node import Node
@@ -219,3 +219,35 @@ def test_a_command_that_syncs_again_is_prepared_although_in_sync(
     again = sync.prepare(session, tools, "3.14", always=True, reachable=lambda: False)
     assert again.action == "synced"
     assert _calls(log)[-1].startswith("pywrangler 1|sync")
+
+
+def test_a_package_that_does_without_its_compiled_part_gets_a_pure_wheel(
+    session: Session,
+    project: Path,
+    tools: Toolchain,
+    program: Program,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusal = "echo 'markupsafe has no usable wheels' >&2; exit 1"
+    program(
+        "uv", f'case "$*$UV_FIND_LINKS" in *compile*/wheels) ;; *compile*) {refusal} ;; esac\n{UV}'
+    )
+    made: list[str] = []
+
+    def provide(*arguments: object) -> dict[str, str]:
+        made.append(str(arguments[-1]))
+        return {"UV_FIND_LINKS": "/wheels"}
+
+    monkeypatch.setattr(fallback, "provide", provide)
+    report = sync.prepare(session, tools, "3.14", reachable=lambda: False)
+    assert made == ["3.14"]
+    assert report.environment["UV_FIND_LINKS"] == "/wheels"
+
+
+def test_a_package_that_needs_its_compiled_part_is_named(
+    session: Session, project: Path, tools: Toolchain, program: Program
+) -> None:
+    refusal = "echo 'numpy has no usable wheels' >&2; exit 1"
+    program("uv", f'case "$*" in *compile*) {refusal} ;; esac\n{UV}')
+    with pytest.raises(ProjectError, match="no wheel for Python Workers of numpy"):
+        sync.prepare(session, tools, "3.14", reachable=lambda: False)

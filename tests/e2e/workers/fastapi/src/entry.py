@@ -1,11 +1,19 @@
-"""FastAPI: what comes in is checked by pydantic, whose core is a wasm library."""
+"""FastAPI: what comes in is checked by pydantic, whose core is a wasm library.
+
+A page is made by Jinja, which needs MarkupSafe, out of what PyYAML has read.
+"""
 
 import asgi
 import pydantic_core
+import yaml
 from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment
 from pydantic import BaseModel, Field
 
 app = FastAPI()
+TEXTS = yaml.safe_load("greeting: Hello")
+PAGE = Environment(autoescape=True).from_string("<p>{{ greeting }}, {{ name }}!</p>")
 
 
 class Item(BaseModel):
@@ -16,6 +24,11 @@ class Item(BaseModel):
 @app.get("/core")
 async def core() -> str:
     return pydantic_core.__version__
+
+
+@app.get("/page/{name}")
+async def page(name: str) -> HTMLResponse:
+    return HTMLResponse(PAGE.render(name=name, **TEXTS))
 
 
 @app.post("/items/{number}")

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ _STAMP = "installed.json"
 
 class CannotPrepareError(Exception):
     """Something is missing that this user may not install; the text says what to type."""
+
+
+_PRINTING = threading.Lock()
 
 
 def bin_dir(venv: Path) -> Path:
@@ -94,9 +98,10 @@ def system_path() -> str:
     return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
-def say(line: str) -> None:
-    """Print a line at once, so that it keeps its place among other programs' lines."""
-    print(line, flush=True)
+def say(text: str) -> None:
+    """Print a line at once and whole: the demo prints from two threads."""
+    with _PRINTING:
+        print(text, flush=True)
 
 
 def _make_venv(venv: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _STAMP = "installed.json"
+_PRINTING = threading.Lock()
 
 
 class CannotPrepareError(Exception):

@@ -11,6 +11,7 @@ from pyodide_offline.cli.boundary import colour
 COMMANDS = {
     "run": ("run:run", "Run a command with all that it needs: pywrangler dev, wrangler dev, …"),
     "prefetch": ("prefetch:prefetch", "Fill the store with all that a worker needs."),
+    "tunnel": ("tunnel:tunnel", "Lead ports of this machine to named hosts, through the proxy."),
     "cache": ("cache:cache", "List, verify and prune what is stored."),
     "toolchain": ("toolchain:toolchain", "Show or install Node, wrangler, uv and pywrangler."),
     "patch": ("patch:patch", "Put workerd's cache flags into miniflare, or take them out."),

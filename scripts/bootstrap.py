@@ -17,6 +17,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _STAMP = "installed.json"
+# Debian starts a service when its package is installed. The tests start what they need by
+# themselves, so policy-rc.d (invoke-rc.d(8)) says no meanwhile, unless this machine
+# has one of its own.
+_WITHOUT_SERVICES = """
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  trap 'exit 130' INT TERM HUP
+  printf '#!/bin/sh\\nexit 101\\n' >"$policy" && chmod 755 "$policy"
+fi
+"$@"
+"""
+_SERVICES = {"unbound": "unbound", "dnsdist": "dnsdist", "bind9": "named"}
 _PRINTING = threading.Lock()
 
 
@@ -77,16 +90,21 @@ def apt_install(packages: Sequence[str]) -> bool:
     apt = shutil.which("apt-get")
     if apt is None:
         return False
-    command = [apt]
+    root: list[str] = []
     if os.geteuid() != 0:
         sudo = shutil.which("sudo")
         if sudo is None or _quiet([sudo, "-n", "true"]):
             return False
-        command = [sudo, "-n", "env", "DEBIAN_FRONTEND=noninteractive", apt]
-    install = [*command, "install", "-y", "--no-install-recommends", *packages]
+        root = [sudo, "-n", "env", "DEBIAN_FRONTEND=noninteractive"]
+    install = [apt, "install", "-y", "--no-install-recommends", *packages]
+    install = [*root, "sh", "-c", _WITHOUT_SERVICES, "sh", *install]
     say(f"installing Debian packages: {' '.join(packages)}")
     # A fresh machine has no package lists: fetch them only when the first try fails.
-    return not _quiet(install) or not (_quiet([*command, "update"]) or _quiet(install))
+    if _quiet(install) and (_quiet([*root, apt, "update"]) or _quiet(install)):
+        return False
+    if units := [_SERVICES[package] for package in packages if package in _SERVICES]:
+        _quiet([*root, "systemctl", "disable", *units])  # nor at the next boot
+    return True
 
 
 def which(program: str) -> str | None:

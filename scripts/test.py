@@ -27,6 +27,11 @@ PROGRAMS = {
     "setpriv": "util-linux",
     "nsenter": "util-linux",
     "mount": "mount",
+    # Resolvers of the end-to-end tests, which start them on ports of their own; the
+    # services that come with these packages stay off (see bootstrap.apt_install).
+    "unbound": "unbound",
+    "dnsdist": "dnsdist",
+    "named": "bind9",
 }
 
 # A new network namespace has loopback down, and root ignores read-only folders, which

@@ -15,6 +15,7 @@ COMMANDS = {
     "cache": ("cache:cache", "List, verify and prune what is stored."),
     "toolchain": ("toolchain:toolchain", "Show or install Node, wrangler, uv and pywrangler."),
     "patch": ("patch:patch", "Put workerd's cache flags into miniflare, or take them out."),
+    "resolve": ("resolve:resolve", "Find addresses, over HTTPS where DNS does not answer."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
 }
 _EPILOG = """\b

@@ -1,0 +1,263 @@
+"""DNS over HTTPS (RFC 8484): resolvers raced once, the fastest good one asked from then on.
+
+- HTTP/2 is offered, as RFC 8484 §5.2 recommends and unbound and bind9 demand; a server or
+  an inspecting proxy that has only HTTP/1.1 is spoken to in that.
+- By address and by name (see ``resolvers``); the losers of a race are cancelled.
+- Each request ends after SECONDS, each answer at 64 KiB. Redirects are not followed: where
+  DNS comes from is the user's choice (RFC 8484 §8.2 warns of others').
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from pyodide_offline import __version__, redact
+from pyodide_offline.errors import NetworkError
+from pyodide_offline.network import answers, failures, proxies, resolvers, trust
+from pyodide_offline.network.answers import Answer, BadAnswerError
+from pyodide_offline.network.proxies import Upstream
+from pyodide_offline.network.resolvers import JSON, Resolver, Target
+from pyodide_offline.session import Session
+
+if TYPE_CHECKING:
+    import httpx
+
+SECONDS = 5.0  # for one request, from the connection to the last byte
+HEAD_START = 0.7  # seconds before those by name are asked beside those by address
+_MESSAGE = "application/dns-message"
+_JSONS = {"application/dns-json", "application/json"}
+_PAGES = {"text/html", "application/xhtml+xml"}
+
+AUTO, DIRECT, PROXY = "auto", "direct", "proxy"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer, who gave it, after how many milliseconds."""
+
+    answer: Answer
+    source: str
+    ms: float
+
+
+class ResolverFailedError(Exception):
+    """Every resolver answered in a way that is none; ``rcode`` as the first one said it."""
+
+    def __init__(self, rcode: str, reasons: Mapping[str, str]) -> None:
+        super().__init__(rcode)
+        self.rcode = rcode
+        self.reasons = reasons
+
+
+class Asker:
+    """An open door to the resolvers: ``async with Asker(…) as asker: await asker.ask(…)``.
+
+    ``way``: AUTO heeds the environment's proxy variables, DIRECT does not, PROXY goes
+    through the proxy even where NO_PROXY says otherwise.
+    """
+
+    def __init__(self, session: Session, chosen: Sequence[Resolver], way: str = AUTO) -> None:
+        self._session = session
+        self._proxies = {one: proxy(one.url, session.environ, way) for one in chosen}
+        direct = [one for one in chosen if not self._proxies[one]]
+        proxied = [one for one in chosen if self._proxies[one]]
+        first, *later = resolvers.waves(direct, proxied=False) or [[]]
+        self._waves = [first + resolvers.waves(proxied, proxied=True)[0], *later]
+        self._clients: dict[Upstream | None, httpx.AsyncClient] = {}
+        self._stack = AsyncExitStack()
+        self._election = asyncio.Lock()
+        self._elected: Target | None = None
+        self._dead: NetworkError | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def ask(self, name: str, kind: str) -> Reply:
+        """Return the first good answer.
+
+        Raises ResolverFailedError (SERVFAIL and its like), NetworkError if nobody was reached.
+        """
+        async with self._election:
+            if self._dead:
+                raise self._dead
+            if self._elected is None:
+                self._elected, reply = await self._race(name, kind)
+                return reply
+        try:
+            return await self._one(self._elected, name, kind)
+        except (BadAnswerError, NetworkError):
+            return (await self._race(name, kind))[1]
+
+    async def _race(self, name: str, kind: str) -> tuple[Target, Reply]:
+        waiting = list(self._waves)
+        running: dict[asyncio.Task[Reply], Target] = {}
+        failed: dict[str, BadAnswerError | NetworkError] = {}
+        try:
+            while waiting or running:
+                if waiting:
+                    for target in waiting.pop(0):
+                        running[asyncio.create_task(self._one(target, name, kind))] = target
+                deadline = time.monotonic() + HEAD_START
+                while running:
+                    left = max(0.0, deadline - time.monotonic()) if waiting else None
+                    done, _ = await asyncio.wait(
+                        running, timeout=left, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    for task in done:
+                        target = running.pop(task)
+                        try:
+                            return target, task.result()
+                        except (BadAnswerError, NetworkError) as error:
+                            failed[target.label] = error
+                    if not done:
+                        break
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        raise self._lost(failed)
+
+    def _lost(self, failed: Mapping[str, BadAnswerError | NetworkError]) -> Exception:
+        """Return what it means that nobody gave a good answer."""
+        reasons = {
+            label: error.reason if isinstance(error, BadAnswerError) else error.what
+            for label, error in failed.items()
+        }
+        for error in failed.values():
+            if isinstance(error, BadAnswerError) and error.rcode:
+                return ResolverFailedError(error.rcode, reasons)
+        steps = [error.next_step for error in failed.values() if isinstance(error, NetworkError)]
+        self._dead = NetworkError(
+            "No resolver could be asked over HTTPS.",
+            why=_few(reasons),
+            next_step=next(
+                (step for step in steps if step),
+                "Name another one: --resolver https://dns.example/dns-query",
+            ),
+        )
+        return self._dead
+
+    async def _one(self, target: Target, name: str, kind: str) -> Reply:
+        """Ask one resolver once. Raises BadAnswerError, NetworkError."""
+        import httpx
+
+        began = time.monotonic()
+        url = target.resolver.url
+        try:
+            async with asyncio.timeout(SECONDS):
+                body = await self._exchange(target, name, kind)
+        except TimeoutError as error:
+            host = failures.host_of(url)
+            raise NetworkError(f"{host} did not answer within {SECONDS:.0f} seconds.") from error
+        except httpx.InvalidURL as error:
+            raise NetworkError(f"{redact.url(url)} is not a usable address.") from error
+        except httpx.HTTPError as error:
+            environ = self._session.environ if self._proxies[target.resolver] else {}
+            raise failures.explain(error, url, environ) from error
+        reader = answers.read_json if target.resolver.form == JSON else answers.read
+        answer = reader(body, name, kind)
+        return Reply(answer, target.label, (time.monotonic() - began) * 1000)
+
+    async def _exchange(self, target: Target, name: str, kind: str) -> bytes:
+        resolver = target.resolver
+        wire = answers.question(name, kind)
+        method, url, content = resolvers.request(target, name, kind, wire)
+        headers = {"Accept": "application/dns-json" if resolver.form == JSON else _MESSAGE}
+        if content:
+            headers["Content-Type"] = _MESSAGE
+        extensions = {}
+        if target.address:
+            parts = urlsplit(resolver.url)
+            headers["Host"] = parts.netloc.rpartition("@")[2]
+            extensions["sni_hostname"] = parts.hostname
+        client = self._client(self._proxies[resolver])
+        async with client.stream(
+            method, url, content=content or None, headers=headers, extensions=extensions
+        ) as response:
+            _check(response, json=resolver.form == JSON)
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > answers.LONGEST:
+                    raise BadAnswerError("an answer that is too large")
+            return bytes(body)
+
+    def _client(self, proxied: Upstream | None) -> "httpx.AsyncClient":
+        """Return the client of a way; made late, since the system's answer may be enough."""
+        if proxied not in self._clients:
+            client = self._clients[proxied] = self._new_client(proxied)
+            self._stack.push_async_callback(client.aclose)
+        return self._clients[proxied]
+
+    def _new_client(self, proxied: Upstream | None) -> "httpx.AsyncClient":
+        import httpx
+
+        context = trust.context(self._session.environ, note=self._session.progress.note)
+        agent = {"User-Agent": f"pyodide-offline/{__version__}"}
+        try:
+            way = None
+            if proxied:
+                login = (proxied.user or "", proxied.password or "") if proxied.user else None
+                secure = context if proxied.scheme == "https" else None
+                way = httpx.Proxy(str(proxied), auth=login, ssl_context=secure)
+            return httpx.AsyncClient(
+                http2=True,
+                verify=context,
+                proxy=way,
+                timeout=SECONDS,
+                headers=agent,
+                trust_env=False,
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise NetworkError(
+                f"The proxy {proxied} cannot be used: {redact.text(str(error))}",
+                next_step=f"Write it as http://host:port in {proxied.origin if proxied else ''}.",
+            ) from error
+
+
+def _few(reasons: Mapping[str, str]) -> str:
+    """Return three reasons; more of them say the same again."""
+    parts = [f"{label}: {reason.rstrip('.')}." for label, reason in reasons.items()]
+    return " ".join(parts[:3])
+
+
+def proxy(url: str, environ: Mapping[str, str], way: str = AUTO) -> Upstream | None:
+    """Return the proxy for a resolver, decided by its name and not by an address it has.
+
+    Raises SettingsError for one that cannot be used.
+    """
+    if way == DIRECT:
+        return None
+    if way == PROXY:
+        environ = {key: value for key, value in environ.items() if key.lower() != "no_proxy"}
+    parts = urlsplit(url)
+    named = proxies.for_target(environ, "https", parts.hostname or "", parts.port or 443)
+    return named[0] if named else None
+
+
+def _check(response: "httpx.Response", *, json: bool) -> None:
+    """Refuse what is no DNS answer at all (RFC 8484 §4.2.1, §6)."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind in _PAGES:
+        raise BadAnswerError(
+            f"a web page (HTTP {response.status_code}) in place of an answer: "
+            "perhaps a proxy's block or login page"
+        )
+    if response.status_code != 200:
+        raise BadAnswerError(f"HTTP {response.status_code}")
+    if kind not in (_JSONS if json else {_MESSAGE}):
+        shown = kind if kind.isprintable() and len(kind) < 60 else "an odd one"
+        raise BadAnswerError(f"an answer of the wrong type ({shown or 'none'})")

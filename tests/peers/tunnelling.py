@@ -1,0 +1,84 @@
+"""A CONNECT proxy on loopback that looks names up in a table of its own, and keeps a log.
+
+    with Proxy({("a.example", 443): ("127.0.0.1", 8443)}, login="me:secret") as proxy:
+        ...  # proxy.url, proxy.asked
+
+It relays with asyncio's streams, and carries ends as ends. Standard library only.
+"""
+
+import asyncio
+import base64
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+Address = tuple[str, int]
+
+
+class Proxy:
+    """Runs in a thread. ``asked`` are the targets of all CONNECTs that it let through."""
+
+    def __init__(self, names: Mapping[Address, Address], login: str = "") -> None:
+        self._names = names
+        self._login = "Basic " + base64.b64encode(login.encode()).decode() if login else ""
+        self.asked: list[Address] = []
+        self.port = 0
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it is, without the login."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join(10)
+
+    async def _run(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=2000)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._over.wait()
+        server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            target = head.split()[1].rpartition(":")
+            address = (target[0].strip("[]"), int(target[2]))
+            if self._login and self._login not in head:
+                challenge = 'Proxy-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n'
+                writer.write(f"HTTP/1.1 407 No\r\n{challenge}\r\n".encode())
+                return await self._serve(reader, writer)
+            if address not in self._names:
+                writer.write(b"HTTP/1.1 502 Unknown\r\nContent-Length: 0\r\n\r\n")
+                return None
+            self.asked.append(address)
+            there, back = await asyncio.open_connection(*self._names[address])
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+            back.close()
+        except (OSError, EOFError):
+            writer.transport.abort()
+        finally:
+            writer.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(1 << 18):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()

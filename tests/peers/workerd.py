@@ -6,15 +6,14 @@ tests/e2e. Here it must be possible to break them in all ways.
 
 import base64
 import json
-import stat
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from tests.peers import program
 
 URL = "https://pyodide-capnp-bin.edgeworker.net/pyodide_{}.capnp.bin"
 
 _SOURCE = """\
-#!{python}
 import base64, hashlib, json, os, re, sys
 from pathlib import Path
 
@@ -178,14 +177,11 @@ def make(folder: Path, setup: Setup | None = None) -> FakeWorkerd:
     """Write the program into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     path, log = folder / "workerd", folder / "calls.log"
-    text = _SOURCE.format(
-        python=sys.executable, setup=json.dumps(asdict(setup or Setup())), log=str(log)
-    )
     setup = setup or Setup()
+    source = _SOURCE.format(setup=json.dumps(asdict(setup)), log=str(log))
     entries = [
         {"name": "x", "file_name": name, "package_type": "cpython_module"}
         for name in (setup.archives if setup.lockfile else ())
     ]
-    path.write_text(text + "".join(f"# {json.dumps(entry)}\n" for entry in entries))
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    program.write(path, source + "".join(f"# {json.dumps(entry)}\n" for entry in entries))
     return FakeWorkerd(path, log)

@@ -47,6 +47,6 @@ def test_with_json_an_error_is_json(program):
 
 
 def test_a_reader_that_goes_away_is_no_error(program, tmp_path):
-    line = f"{sys.executable} -m pyodide_offline --help | true; echo ${{PIPESTATUS[0]}}"
+    line = f"'{sys.executable}' -m pyodide_offline --help | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr

@@ -53,7 +53,7 @@ def suite(pytester: pytest.Pytester) -> Callable[[str], pytest.Pytester]:
             program = folder / name
             program.write_text(
                 f'#!/bin/sh\n[ "$1" = dev ] && shift\n'
-                f'exec {sys.executable} {pytester.path}/stand_in.py --mode {name} "$@"\n'
+                f'exec "{sys.executable}" "{pytester.path}/stand_in.py" --mode {name} "$@"\n'
             )
             program.chmod(0o700)
         return pytester

@@ -16,11 +16,11 @@ from pyodide_offline.workers import snapshot, snapshot_maker
 from pyodide_offline.workers.config import Code
 from pyodide_offline.workers.snapshot import Recipe
 from pyodide_offline.workers.snapshot_maker import Job, Maker
-from tests.peers import miniflare
+from tests.peers import miniflare, program
 
 CODE = Code("2026-11-17", ("python_workers",), (("entry.py", "pythonModule", b"x = 1"),))
 # Writes a snapshot and listens, as workerd does; says how it was called.
-PROGRAM = """#!{python}
+PROGRAM = """\
 import json, sys, time
 from pathlib import Path
 said = json.loads({said!r})
@@ -53,9 +53,7 @@ def job(tmp_path):
     def make(tier="own", key="key", **said):
         said = {"type": "dedicated", "magic": "\0snp", "fails": "", **said}
         binary = tmp_path / "workerd"
-        text = PROGRAM.format(python=sys.executable, said=json.dumps(said), log=str(log))
-        binary.write_text(text)
-        binary.chmod(0o755)
+        program.write(binary, PROGRAM.format(said=json.dumps(said), log=str(log)))
         return Job(binary, miniflare.SCHEMA, tmp_path, Recipe(tier, key, CODE))
 
     return make
@@ -64,6 +62,14 @@ def job(tmp_path):
 @pytest.fixture
 def log(tmp_path):
     return tmp_path / "log"
+
+
+@pytest.fixture
+def maker(session):
+    """A maker that is stopped whatever happens: its thread would keep pytest from ending."""
+    made = Maker(session)
+    yield made
+    made.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -113,25 +119,20 @@ def test_a_workerd_that_stays_silent_is_ended(session, job, log, monkeypatch):
         snapshot_maker.make(session, job(fails="silent"), never())
 
 
-def test_the_maker_makes_all_that_is_wanted(session, job, log):
-    maker = Maker(session)
+def test_the_maker_makes_all_that_is_wanted(session, job, log, maker):
     maker.want([job(key="one"), job(key="two")])
     wait_for(lambda: len(session.store.entries()) == 2)
-    maker.stop()
 
 
-def test_a_new_wish_replaces_the_one_that_waits(session, job, log, monkeypatch):
+def test_a_new_wish_replaces_the_one_that_waits(session, job, log, maker, monkeypatch):
     monkeypatch.setattr(snapshot_maker, "STILL", 0.3)
-    maker = Maker(session)
     maker.want([job(key="old")])
     maker.want([job(key="new")])
     wait_for(lambda: session.store.entries())
-    maker.stop()
     assert [one.name for one in session.store.entries()] == ["new"]
 
 
-def test_stopping_ends_what_is_being_made(session, job, log):
-    maker = Maker(session)
+def test_stopping_ends_what_is_being_made(session, job, log, maker):
     maker.want([job(fails="silent")])
     wait_for(log.exists)
     maker.stop()
@@ -140,9 +141,8 @@ def test_stopping_ends_what_is_being_made(session, job, log):
     assert snapshot_maker.wanted(session, job())
 
 
-def test_what_cannot_be_made_is_not_tried_again(session, job, log):
+def test_what_cannot_be_made_is_not_tried_again(session, job, log, maker):
     failing = job(fails="making")
-    maker = Maker(session)
     maker.want([failing])
     wait_for(lambda: not snapshot_maker.wanted(session, failing))
     maker.stop()

@@ -156,9 +156,13 @@ class Server:
 
 
 class Proxy:
-    """A CONNECT proxy on loopback: every name is 127.0.0.1, with ``login`` only for it."""
+    """A CONNECT proxy on loopback: every name is 127.0.0.1, with ``login`` only for it.
 
-    def __init__(self, login: str = "") -> None:
+    With ``tls`` it is an https one.
+    """
+
+    def __init__(self, login: str = "", tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.targets: list[str] = []
         self._login = login
 
@@ -181,6 +185,8 @@ class Proxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        if self._tls:
+            client = self._tls.wrap_socket(client, server_side=True)
         with client:
             head = b""
             while not head.endswith(b"\r\n\r\n"):

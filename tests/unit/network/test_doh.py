@@ -254,6 +254,30 @@ def test_through_the_proxy_of_the_environment_by_name(
         assert len(proxy.targets) == 2
 
 
+def test_through_a_proxy_that_speaks_tls_itself(
+    session: Session,
+    serve: Callable[[Respond], Server],
+    monkeypatch: pytest.MonkeyPatch,
+    authority: Authority,
+) -> None:
+    server = serve(GOOD)
+    with Proxy("me:s3cret", authority.server()) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"https://me:s3cret@127.0.0.1:{proxy.port}")
+        assert values(ask(session, [server.url()])[0]) == ["192.0.2.1"]
+        assert proxy.targets == [f"dns.test:{server.port}"]
+
+
+def test_a_socks_proxy_is_said_not_to_be_gone_through(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5h://me:s3cret@127.0.0.1:1")
+    with pytest.raises(NetworkError) as caught:
+        ask(session, ["https://dns.test/q"])
+    assert "socks5h://127.0.0.1:1" in caught.value.why
+    assert "ALL_PROXY" in caught.value.next_step
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_proxy_that_refuses_is_named_without_its_password(
     session: Session, serve: Callable[[Respond], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,6 +146,11 @@ def _compared(compared: "list[Comparison]", *, as_json: bool) -> int:
         render.table(["NAME", *(way.upper() for way in ways)], rows)
         for one in compared:
             click.echo(one.sentence)
+        silent = {
+            view.way: view.reason for one in compared for view in one.views if view.unreachable
+        }
+        for way, reason in silent.items():
+            click.echo(f"{way}: {reason}", err=True)
         if len(ways) == 2:
             click.echo("No proxy is named (HTTPS_PROXY), so there is no third way.")
     known = all(any(view.addresses for view in one.views) for one in compared)

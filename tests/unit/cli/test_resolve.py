@@ -97,6 +97,16 @@ def test_compare_in_columns_and_as_json(program):
     assert f"{WWW}: " in found["sentence"]
 
 
+@pytest.mark.usefixtures("server")
+def test_compare_says_why_nobody_answers_on_a_way(program):
+    done = program("resolve", "--compare", WWW, HTTPS_PROXY="http://me:s3cret@127.0.0.1:1")
+    assert done.returncode == 0
+    assert "(nobody answers)" in done.stdout
+    assert done.stderr.startswith("DoH through the proxy: No resolver could be asked")
+    assert "refuses the connection" in done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [

@@ -3,7 +3,9 @@
 A sink reads what a source sends, with the tunnel between; nothing is looked at on the way.
 Every round runs each once, in another order; medians, and ratios to ours:
 
-    python benchmarks/tunnel.py --rounds 7 --mib 512
+    python benchmarks/tunnel.py --rounds 7 --mib 2048
+    python benchmarks/tunnel.py --rounds 5 --mib 2048 --at-once 32
+    python benchmarks/tunnel.py --setups 300    # connect, one byte, end: p50 and p99
 
 `socat -b 262144` and `haproxy` (mode tcp) take part where they are installed. Ours goes
 direct, as theirs do: the way through a proxy differs in the first bytes only. CPU seconds
@@ -130,18 +132,35 @@ def measure(
     return spent / moved * 1024, moved / seconds
 
 
+def setups(
+    make: Callable[[int, int, Path], list[str]], source: int, count: int
+) -> tuple[float, float]:
+    """Return p50 and p99 of the milliseconds that a connection takes to its first byte."""
+    took = []
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        with started(make(port, source, Path(folder)), port):
+            for _ in range(count):
+                began = time.perf_counter()
+                fetch(port, 1)
+                took.append((time.perf_counter() - began) * 1000)
+    took.sort()
+    return took[len(took) // 2], took[len(took) * 99 // 100]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--mib", type=int, default=512, help="in all, each time")
     parser.add_argument("--at-once", type=int, default=1, help="connections to share them")
+    parser.add_argument("--setups", type=int, default=0, help="connections, one by one, instead")
     chosen = parser.parse_args()
     made: dict[str, Callable[[int, int, Path], list[str]]] = {"ours": ours}
     if shutil.which("socat"):
         made["socat -b 262144"] = socat
     if shutil.which("haproxy"):
         made["haproxy tcp"] = haproxy
-    size = chosen.mib * MIB // chosen.at_once
+    size = 1 if chosen.setups else chosen.mib * MIB // chosen.at_once
     with subprocess.Popen(
         [sys.executable, "-c", SOURCE, str(size)], stdout=subprocess.PIPE, text=True
     ) as child:
@@ -152,17 +171,21 @@ def main() -> None:
             results: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
             for _ in range(chosen.rounds):
                 for name in random.sample(sorted(made), len(made)):
-                    one = measure(made[name], int(port[0]), size, chosen.at_once)
-                    results[name].append(one)
+                    far = int(port[0])
+                    results[name].append(
+                        setups(made[name], far, chosen.setups)
+                        if chosen.setups
+                        else measure(made[name], far, size, chosen.at_once)
+                    )
         finally:
             child.kill()
     base = [statistics.median(column) for column in zip(*results["ours"], strict=True)]
-    print(f"{'':18}{'CPU s/GiB':>10}{'ours is':>9}{'MiB/s':>8}{'ours is':>9}")
+    heads = ("p50 ms", "p99 ms") if chosen.setups else ("CPU s/GiB", "MiB/s")
+    print(f"{'':18}" + "".join(f"{head:>10}{'ours is':>9}" for head in heads))
     for name, rows in results.items():
-        seconds, speed = (statistics.median(column) for column in zip(*rows, strict=True))
-        print(
-            f"{name:18}{seconds:10.2f}{base[0] / seconds:8.2f}x{speed:8.0f}{base[1] / speed:8.2f}x"
-        )
+        middles = [statistics.median(column) for column in zip(*rows, strict=True)]
+        shown = zip(middles, base, strict=True)
+        print(f"{name:18}" + "".join(f"{one:10.2f}{our / one:8.2f}x" for one, our in shown))
 
 
 if __name__ == "__main__":

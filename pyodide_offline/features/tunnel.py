@@ -5,6 +5,7 @@ command is waited for.
 """
 
 import asyncio
+import ipaddress
 import os
 import signal
 import sys
@@ -157,7 +158,7 @@ class _Dialer:
         upstreams = self._ways[target]
         if upstreams:
             return await self._connect(target.host, target, upstreams)
-        found = self._known.get(target)
+        found = [target.host] if _is_address(target.host) else self._known.get(target)
         if found is None:
             found = await asyncio.get_running_loop().run_in_executor(None, _addresses, target)
         ours = {port for _, port in self.listening}
@@ -178,6 +179,14 @@ class _Dialer:
     async def _connect(self, host: str, target: Target, upstreams: Sequence[Upstream]) -> Far:
         dialed = await connect.dial(host, target.port, upstreams, environ=self._environ)
         return Far(dialed.socket, dialed.streams, dialed.early)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _addresses(target: Target) -> list[str]:

@@ -111,7 +111,8 @@ class Worker:
     def _saved(self, server: Server, project: Path) -> Seconds:
         text = self._edit(project)
         began = time.perf_counter()
-        while text not in server.get("/"):
+        # A plain reload answers 500 for a moment.
+        while text not in server.fetch("/").text:
             if time.perf_counter() - began > PATIENCE:
                 sys.exit(f"the edit was not served:\n{server.log}")
             time.sleep(0.01)

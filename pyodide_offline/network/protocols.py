@@ -47,7 +47,7 @@ class Paired(Plane):
                 self._timer.cancel()
             for side in (self._near, self._there):
                 if side.transport:
-                    side.transport.abort()
+                    _abort(side.transport)
             if not self._near.transport:
                 self._client.close()
                 self._far.close()
@@ -138,6 +138,9 @@ class _Side(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.ended = False
         self.lost = False
+        self._begun = False
+        self._kept: list[bytes] = []
+        self._kept_end = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -146,14 +149,27 @@ class _Side(asyncio.Protocol):
         self.transport.pause_reading()
 
     def begin(self) -> None:
-        if self.transport and not self.transport.is_closing():
+        # Some CPythons (3.11.2 of Debian 12) begin to read although they were told to pause:
+        # the reader is added a turn of the loop later. What came is kept, in its order.
+        self._begun = True
+        for data in self._kept:
+            self._pair.carry(self, data)
+        if self._kept_end:
+            self._pair.ended(self)
+        if self.transport and not self.transport.is_closing() and not self.ended:
             self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        self._pair.carry(self, data)
+        if self._begun:
+            self._pair.carry(self, data)
+        else:
+            self._kept.append(data)
 
     def eof_received(self) -> bool:
-        self._pair.ended(self)
+        if self._begun:
+            self._pair.ended(self)
+        else:
+            self._kept_end = True
         # False closes the connection, the only thing that asyncio can do with TLS.
         return bool(self.transport and self.transport.can_write_eof())
 
@@ -174,4 +190,10 @@ class _Side(asyncio.Protocol):
             sock = self.transport.get_extra_info("socket")
             with suppress(OSError, AttributeError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
-            self.transport.abort()
+            _abort(self.transport)
+
+
+def _abort(transport: asyncio.Transport) -> None:
+    """End a transport at once; one over TLS that is gone raises for that in some CPythons."""
+    with suppress(AttributeError):
+        transport.abort()

@@ -32,6 +32,11 @@ PROGRAMS = {
     "unbound": "unbound",
     "dnsdist": "dnsdist",
     "named": "bind9",
+    # Proxies of the end-to-end tests, in the same way.
+    "squid": "squid",
+    "tinyproxy": "tinyproxy",
+    "microsocks": "microsocks",
+    "stunnel4": "stunnel4",
 }
 
 # A new network namespace has loopback down, and root ignores read-only folders, which

@@ -1,26 +1,35 @@
 """The one dialer: a connected socket to a target, directly or through the user's proxies.
 
-Every proxy gets ``timeout`` seconds for all of it: name, connection, TLS, CONNECT. They
-are tried in order; the error of the last one is raised, with a word on those before it.
-The protocol is in ``handshake``, the words are in ``refusals``.
+Every proxy gets ``timeout`` seconds for all of it: name, connection, TLS, CONNECT, login.
+They are tried in order; the error of the last one is raised, with a word on those before
+it. The protocol is in ``handshake`` and ``login``, the words are in ``refusals``.
 """
 
 import asyncio
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from pyodide_offline import __version__
 from pyodide_offline.errors import NetworkError
-from pyodide_offline.network import login, refusals
-from pyodide_offline.network.handshake import Established, Handshake, Reconnect, Refused
+from pyodide_offline.network import login, refusals, sockets, socks
+from pyodide_offline.network.handshake import Established, Event, Handshake, Refused
+from pyodide_offline.network.lockout import Lockout
 from pyodide_offline.network.proxies import Upstream
-from pyodide_offline.network.sockets import Link, Raw, open_raw
+from pyodide_offline.network.sockets import Blocking, Link, Raw, Secure, Streams
 
 TIMEOUT = 10.0  # seconds a proxy
 AGENT = f"pyodide-offline/{__version__}"
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+CONNECTIONS = 4  # fresh ones that a proxy may ask for in one login
+_LOCKOUT = Lockout()  # one a process: that an account is not locked is not one dial's matter
+# What an error means once the proxy has taken the connection.
+_AFTER_CONNECT: Mapping[refusals.Kind, refusals.Kind] = {
+    "silent": "mute",
+    "other": "broken",
+    "refused": "broken",
+}
 
 
 @dataclass(frozen=True)
@@ -55,29 +64,17 @@ async def dial(
     timeout: float = TIMEOUT,
     family: int = 0,
     trust: ssl.SSLContext | None = None,
+    lockout: Lockout = _LOCKOUT,
 ) -> Dialed:
     """Connect to a target through the first proxy that lets it through; none: directly.
 
     ``environ`` holds the login variables and HOME, ``family`` limits the addresses that
     are connected to (AF_INET, AF_INET6), ``trust`` is for TLS to the proxy. Raises
-    NetworkError.
+    NetworkError; SettingsError for a .netrc that cannot be read.
     """
-    if not upstreams:
-        try:
-            async with asyncio.timeout(timeout):
-                return Dialed(await open_raw(host, port, family))
-        except OSError as error:  # TimeoutError is one
-            raise refusals.unreachable(host, port, None, error) from error
-    failed: list[NetworkError] = []
-    for upstream in upstreams:
-        try:
-            async with asyncio.timeout(timeout):
-                return await _through(upstream, host, port, environ, family, trust)
-        except OSError as error:
-            failed.append(refusals.unreachable(host, port, upstream, error))
-        except NetworkError as error:
-            failed.append(error)
-    raise refusals.last_of(failed)
+    return await _dial(
+        _Attempt(host, port, environ, timeout, family, trust, lockout, blocking=False), upstreams
+    )
 
 
 def dial_sync(
@@ -89,49 +86,219 @@ def dial_sync(
     timeout: float = TIMEOUT,
     family: int = 0,
     trust: ssl.SSLContext | None = None,
+    lockout: Lockout = _LOCKOUT,
 ) -> Dialed:
-    """Do the same for callers without a loop. Not for a thread in which one runs.
+    """Do the same for a thread without a loop; ``socket`` is a blocking one, and always there.
 
-    A proxy that speaks TLS itself is refused: its streams end with the loop.
+    Where the proxy speaks TLS it is an ssl.SSLSocket.
     """
-    return asyncio.run(
-        dial(host, port, upstreams, environ=environ, timeout=timeout, family=family, trust=trust)
-    )
+    attempt = _Attempt(host, port, environ, timeout, family, trust, lockout, blocking=True)
+    dialed = asyncio.run(_dial(attempt, upstreams))
+    if dialed.socket is not None:
+        dialed.socket.settimeout(None)
+    return dialed
 
 
-async def _through(
-    upstream: Upstream,
-    host: str,
-    port: int,
-    environ: Mapping[str, str],
-    family: int,
-    trust: ssl.SSLContext | None,
-) -> Dialed:
-    handshake = Handshake(
-        host,
-        port,
-        credentials=lambda: login.find(upstream, environ),
-        proxy_host=upstream.host,
-        agent=AGENT,
-    )
-    _ = trust
-    while True:
-        link: Link = Raw(await open_raw(upstream.host, upstream.port, family))
+@dataclass(frozen=True)
+class _Attempt:
+    """What a call asked for. ``blocking``: TLS on a blocking socket, no streams."""
+
+    host: str
+    port: int
+    environ: Mapping[str, str]
+    timeout: float
+    family: int
+    trust: ssl.SSLContext | None
+    lockout: Lockout
+    blocking: bool
+
+
+async def _dial(attempt: _Attempt, upstreams: Sequence[Upstream]) -> Dialed:
+    host, port = attempt.host, attempt.port
+    if not upstreams:
         try:
-            event = await _converse(link, handshake)
-        except BaseException:
+            async with asyncio.timeout(attempt.timeout):
+                return Dialed(await sockets.open_raw(host, port, attempt.family))
+        except OSError as error:  # TimeoutError is one
+            raise refusals.unreachable(host, port, None, *_kind(error)) from error
+    failed: list[NetworkError] = []
+    for upstream in upstreams:
+        through = _Socks if upstream.scheme.startswith("socks") else _Http
+        way = through(attempt, upstream)
+        try:
+            async with asyncio.timeout(attempt.timeout):
+                return await way.open()
+        except OSError as error:
+            failed.append(way.explain(error))
+        except NetworkError as error:
+            failed.append(error)
+    raise refusals.last_of(failed) if len(failed) > 1 else failed[0]
+
+
+class _Http:
+    """One way through one http or https proxy."""
+
+    def __init__(self, attempt: _Attempt, upstream: Upstream) -> None:
+        self._attempt = attempt
+        self._upstream = upstream
+        self._connected = False
+        try:
+            self._handshake = Handshake(
+                attempt.host,
+                attempt.port,
+                credentials=lambda: login.find(upstream, attempt.environ),
+                proxy_host=upstream.host,
+                agent=AGENT,
+                scheme=attempt.lockout.scheme(upstream),
+            )
+        except ValueError as error:
+            raise NetworkError(f"{attempt.host!r} is not a host name.") from error
+
+    async def open(self) -> Dialed:
+        """Return the tunnel. Raises OSError, NetworkError."""
+        for _ in range(CONNECTIONS):
+            link = await self._link()
+            try:
+                event = await self._converse(link)
+            except BaseException:
+                link.close()
+                raise
+            if isinstance(event, Established):
+                return self._dialed(link, event.early)
             link.close()
+            if isinstance(event, Refused):
+                raise self._refused(event)
+        raise self._refused(Refused(407, problem="It wants a fresh connection again and again."))
+
+    def explain(self, error: OSError) -> NetworkError:
+        """Return the error for a connection that failed or took too long."""
+        if self._handshake.pending is not None:  # its head had come, the rest had not
+            return self._refused(self._handshake.pending)
+        kind, reason = _kind(error)
+        if self._connected:
+            kind = _AFTER_CONNECT.get(kind, kind)
+        return refusals.unreachable(
+            self._attempt.host, self._attempt.port, self._upstream, kind, reason
+        )
+
+    async def _link(self) -> Link:
+        self._connected = False
+        upstream, attempt = self._upstream, self._attempt
+        connected = await sockets.open_raw(upstream.host, upstream.port, attempt.family)
+        try:
+            if upstream.scheme == "http":
+                link: Link = Raw(connected)
+            elif attempt.blocking:
+                connected.settimeout(attempt.timeout)
+                link = Blocking(connected, upstream.host, self._trust())
+            else:
+                link = await Secure.over(connected, upstream.host, self._trust())
+        except BaseException:
+            connected.close()
             raise
-        if isinstance(event, Established):
-            return Dialed(link.socket, event.early, upstream)
-        link.close()
-        if isinstance(event, Refused):
-            raise refusals.refused(host, port, upstream, event)
+        self._connected = True
+        return link
+
+    def _trust(self) -> ssl.SSLContext:
+        from pyodide_offline.network import trust
+
+        return self._attempt.trust or trust.context(self._attempt.environ, note=lambda _: None)
+
+    async def _converse(self, link: Link) -> Event:
+        """Talk until something is decided; hold the trial of a password that is new."""
+        async with AsyncExitStack() as held:
+            trying = False
+            while True:
+                out = self._handshake.bytes_to_send()
+                credentials = self._handshake.login.credentials
+                if self._handshake.login.proving and credentials is not None and not trying:
+                    trial = self._attempt.lockout.trial(self._upstream, credentials)
+                    await held.enter_async_context(trial)
+                    trying = True
+                if out:
+                    await link.send(out)
+                for event in self._handshake.receive_data(await link.receive()):
+                    self._remember(event)
+                    return event
+
+    def _remember(self, event: Event) -> None:
+        credentials, scheme = self._handshake.login.credentials, self._handshake.login.scheme
+        if credentials is None or not scheme:
+            return
+        if isinstance(event, Refused) and event.login == "refused":
+            self._attempt.lockout.failed(self._upstream, credentials, self._refused(event))
+        elif isinstance(event, Established) or (
+            # No to the target, after the login: that was taken.
+            isinstance(event, Refused)
+            and event.status not in (0, 407)
+            and self._handshake.login.proving
+        ):
+            self._attempt.lockout.went_well(self._upstream, credentials, scheme)
+
+    def _refused(self, event: Refused) -> NetworkError:
+        return refusals.refused(self._attempt.host, self._attempt.port, self._upstream, event)
+
+    def _dialed(self, link: Link, early: bytes) -> Dialed:
+        if isinstance(link, Secure):
+            return Dialed(None, early, self._upstream, tls=True, streams=link.streams)
+        assert isinstance(link, Raw | Blocking)  # noqa: S101 - for mypy
+        return Dialed(link.socket, early, self._upstream, tls=isinstance(link, Blocking))
 
 
-async def _converse(link: Link, handshake: Handshake) -> Established | Reconnect | Refused:
-    while True:
-        if out := handshake.bytes_to_send():
-            await link.send(out)
-        for event in handshake.receive_data(await link.receive()):
-            return event
+class _Socks:
+    """One way through one SOCKS proxy."""
+
+    def __init__(self, attempt: _Attempt, upstream: Upstream) -> None:
+        self._attempt = attempt
+        self._upstream = upstream
+
+    async def open(self) -> Dialed:
+        """Return the tunnel. Raises OSError, NetworkError."""
+        upstream, attempt = self._upstream, self._attempt
+        found = login.find(upstream, attempt.environ)
+        credentials = found if found and found.user else None
+        async with AsyncExitStack() as held:
+            if credentials is not None:
+                await held.enter_async_context(attempt.lockout.trial(upstream, credentials))
+            try:
+                made = await socks.connect(
+                    upstream, attempt.host, attempt.port, credentials, attempt.family
+                )
+            except socks.SocksRefusedError as error:
+                explained = refusals.socks(
+                    attempt.host,
+                    attempt.port,
+                    upstream,
+                    error.reason,
+                    login=error.login,
+                    missing=error.missing,
+                    source=credentials.source if credentials else "",
+                )
+                if error.login and credentials is not None:
+                    attempt.lockout.failed(upstream, credentials, explained)
+                raise explained from error
+            if credentials is not None:
+                attempt.lockout.went_well(upstream, credentials, "socks5")
+        return Dialed(made, upstream=upstream)
+
+    def explain(self, error: OSError) -> NetworkError:
+        """Return the error for a connection that failed or took too long."""
+        if isinstance(error, socks.TargetNameError):
+            return refusals.target_name(self._attempt.host, self._upstream)
+        return refusals.unreachable(
+            self._attempt.host, self._attempt.port, self._upstream, *_kind(error)
+        )
+
+
+def _kind(error: OSError) -> tuple[refusals.Kind, str]:
+    if isinstance(error, socket.gaierror):
+        return "name", ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "untrusted", error.verify_message or str(error)
+    if isinstance(error, ssl.SSLError):
+        return "tls", error.reason or str(error)
+    if isinstance(error, TimeoutError):
+        return "silent", ""
+    if isinstance(error, ConnectionRefusedError):
+        return "refused", ""
+    return "other", error.strerror or str(error)

@@ -17,21 +17,22 @@ Rules, and where they come from:
 - Whatever a proxy sends, only a bounded part of it is kept.
 """
 
+import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import h11
 
-from pyodide_offline.network import challenges, login
-from pyodide_offline.network.digest_login import strongest
+from pyodide_offline import redact
+from pyodide_offline.network import challenges
+from pyodide_offline.network.login import Credentials
 from pyodide_offline.network.proxies import authority
+from pyodide_offline.network.rounds import Rounds, Trouble
 
 MAX_HEAD = 65536
 MAX_BODY = 262144  # of a 407 that is read to keep the connection
 MAX_PAGE = 16384  # of a refusal that is kept, to find its title
-MAX_ROUNDS = 8  # Kerberos with mutual steps needs three
 _TITLE = re.compile(rb"<title[^>]*>(.{0,500}?)</title", re.IGNORECASE | re.DOTALL)
 
 
@@ -61,7 +62,7 @@ class Refused:
     reason: str = ""
     title: str = ""
     problem: str = ""
-    login: Literal["", "missing", "unknown", "refused"] = ""
+    login: Trouble = ""
     offered: tuple[str, ...] = ()
     tried: str = ""
     source: str = ""
@@ -78,28 +79,26 @@ class Handshake:
         host: str,
         port: int,
         *,
-        credentials: Callable[[], login.Credentials | None] = lambda: None,
+        credentials: Callable[[], Credentials | None] = lambda: None,
         proxy_host: str = "",
         agent: str = "pyodide-offline",
+        scheme: str = "",
     ) -> None:
         """Prepare the first request. ``credentials`` is called once, when a 407 comes.
+
+        ``scheme`` is the login that this proxy took the last time: it is begun at once.
 
         Raises ValueError for a host that cannot stand in a request.
         """
         self._target = authority(host, port)
-        self._credentials: login.Credentials | None = None
-        self._find_credentials = credentials
-        self._proxy_host = proxy_host
         self._agent = agent
-        self._stepper: login.Stepper | None = None
-        self._authorization: str | None = None
-        self._failed: set[str] = set()
-        self._rounds = 0
         self._out = b""
+        self._over = False
         self._heard = False
         self._page: bytes | None = None
-        self._over = False
-        # ``pending`` is what a refusal says if nothing more of it comes.
+        self.login = Rounds(credentials, target=self._target, proxy_host=proxy_host)
+        if scheme:
+            self.login.expect(scheme)
         self._begin()
 
     def bytes_to_send(self) -> bytes:
@@ -113,6 +112,8 @@ class Handshake:
             return []
         if self._page is not None:
             return self._more_page(data)
+        self._heard = self._heard or bool(data)
+        self._ended = not data
         try:
             self._http.receive_data(data)
             return self._advance()
@@ -120,34 +121,16 @@ class Handshake:
             if self.pending:  # a refusal whose body broke off is still that refusal
                 return self._after_answer(closing=True)
             return self._end(Refused(0, problem=_problem(error, nothing=not self._heard)))
-        finally:
-            self._heard = self._heard or bool(data)
-
-    @property
-    def proving(self) -> bool:
-        """Say whether the request that is being made shows that the password is known."""
-        return self._stepper is not None and self._stepper.proved
-
-    @property
-    def credentials(self) -> login.Credentials | None:
-        """What was found when a 407 came."""
-        return self._credentials
-
-    @property
-    def scheme(self) -> str:
-        """The login scheme in use, or an empty string."""
-        return self._stepper.scheme if self._stepper else ""
 
     def _begin(self) -> None:
         """Make a connection's state, and the request."""
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        self._heard = False
+        self._heard = self._ended = False
         self._request()
 
     def _request(self) -> None:
         headers = [(b"Host", self._target.encode()), (b"User-Agent", self._agent.encode())]
-        if self._authorization is not None:
-            value = self._authorization
+        if (value := self.login.authorization) is not None:
             latin = all(ord(letter) < 256 for letter in value)
             headers.append((b"Proxy-Authorization", value.encode("latin-1" if latin else "utf-8")))
         try:
@@ -155,7 +138,7 @@ class Handshake:
         except (h11.LocalProtocolError, UnicodeError) as error:
             raise ValueError(f"{self._target!r} cannot stand in a request") from error
         self._out = (self._http.send(request) or b"") + (self._http.send(h11.EndOfMessage()) or b"")
-        self.pending: Refused | None = None
+        self.pending: Refused | None = None  # what a refusal says if nothing more of it comes
         self._body = bytearray()
         self._length = 0
         self._closing = False
@@ -166,6 +149,8 @@ class Handshake:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
                 return []
+            if event is h11.PAUSED:  # a switch of protocols that was not asked for
+                return self._end(Refused(0, problem=_GARBAGE))
             if isinstance(event, h11.Response):
                 if 200 <= event.status_code < 300:
                     return self._accepted(event)
@@ -177,7 +162,7 @@ class Handshake:
                     return self._after_answer(closing=True)
             elif isinstance(event, h11.EndOfMessage):
                 closes = self._http.their_state is not h11.DONE
-                return self._after_answer(closing=closes or self._closing)
+                return self._after_answer(closing=closes or self._closing or self._ended)
             elif isinstance(event, h11.ConnectionClosed):
                 return self._end(Refused(0, problem=_NOTHING))
 
@@ -187,17 +172,20 @@ class Handshake:
         self._offers = [value for name, value in values if name == b"proxy-authenticate"]
         # Not in any RFC, but what proxies of HTTP/1.0's time send to say it.
         self._closing = any(n == b"proxy-connection" and "close" in v.lower() for n, v in values)
-        self.pending = Refused(response.status_code, bytes(response.reason).decode("latin-1"))
+        self.pending = Refused(response.status_code, self._shown(bytes(response.reason)))
 
     def _after_answer(self, *, closing: bool) -> list[Event]:
         """Decide what follows an answer that is not 2xx, now that its body is read."""
         refused = self.pending or Refused(0)
+        if refused.status == 401 and self.login.proving:  # tinyproxy refuses a password so
+            return self._end(self._with_login(refused, "refused"))
         if refused.status != 407:
             return self._end(replace(refused, title=self._title()))
         offered = challenges.parse(self._offers)
-        if (problem := self._log_in(offered, closing=closing)) is not None:
+        if (given_up := self.login.answer(offered, closing=closing)) is not None:
             schemes = tuple(dict.fromkeys(one.scheme for one in offered))
-            return self._end(replace(problem, offered=schemes, title=self._title()))
+            refused = replace(refused, offered=schemes, problem=given_up.problem)
+            return self._end(self._with_login(refused, given_up.trouble))
         if closing:
             self._begin()
             return [Reconnect()]
@@ -205,45 +193,14 @@ class Handshake:
         self._request()
         return []
 
-    def _log_in(self, offered: Sequence[challenges.Challenge], *, closing: bool) -> Refused | None:
-        """Set the next Proxy-Authorization, or say why there is none."""
-        refused = self.pending or Refused(407)
-        if self._rounds == 0:
-            self._credentials = self._find_credentials()
-        self._rounds += 1
-        source = self._credentials.source if self._credentials else ""
-        while self._rounds <= MAX_ROUNDS:
-            if self._stepper is None:
-                self._stepper = login.choose(
-                    offered,
-                    self._credentials,
-                    target=self._target,
-                    proxy_host=self._proxy_host,
-                    without=self._failed,
-                )
-            stepper = self._stepper
-            if stepper is None:
-                known = self._credentials is not None and bool(self._credentials.user)
-                able = any(one.scheme in login.SCHEMES for one in offered)
-                kind: Literal["missing", "unknown"] = "missing" if able and not known else "unknown"
-                return replace(refused, login=kind, source=source)
-            challenge = _for(stepper.scheme, offered)
-            begun = bool(challenge.token)
-            try:
-                value = stepper.step(challenge)
-            except login.CannotLogInError:
-                value = None
-            if value is not None and begun and closing and stepper.same_connection:
-                problem = "It closes the connection in the middle of the login."
-                return replace(refused, tried=stepper.scheme, problem=problem)
-            if value is not None:
-                self._authorization = value
-                return None
-            if stepper.proved:
-                return replace(refused, login="refused", tried=stepper.scheme, source=source)
-            self._failed.add(stepper.scheme)
-            self._stepper = None
-        return replace(refused, problem=f"It asks for a login more than {MAX_ROUNDS} times.")
+    def _with_login(self, refused: Refused, trouble: Trouble) -> Refused:
+        return replace(
+            refused,
+            title=self._title(),
+            login=trouble,
+            tried=self.login.scheme,
+            source=self.login.source,
+        )
 
     def _accepted(self, response: h11.Response) -> list[Event]:
         early, _ = self._http.trailing_data
@@ -251,7 +208,7 @@ class Handshake:
         announced = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         self.pending = Refused(
             response.status_code,
-            bytes(response.reason).decode("latin-1"),
+            self._shown(bytes(response.reason)),
             problem="It answers with a web page in place of the tunnel.",
         )
         if announced and headers.get(b"content-type", b"").lower().startswith(b"text/html"):
@@ -279,7 +236,17 @@ class Handshake:
 
     def _title(self) -> str:
         match = _TITLE.search(bytes(self._body))
-        return _shown(match[1].decode("utf-8", errors="replace")) if match else ""
+        return self._shown(match[1]) if match else ""
+
+    def _shown(self, data: bytes) -> str:
+        """Return a stranger's text as one short line, without what we told it in confidence."""
+        text = data.decode("utf-8", errors="replace")
+        ours = self.login.authorization or ""
+        password = self.login.credentials.password if self.login.credentials else ""
+        for secret in (ours, ours.partition(" ")[2], password):
+            if secret:
+                text = text.replace(secret, redact.HIDDEN)
+        return re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", html.unescape(text)).strip()[:200]
 
     def _end(self, event: Established | Refused) -> list[Event]:
         self._over = True
@@ -288,16 +255,9 @@ class Handshake:
         return [event]
 
 
+_GARBAGE = "What it answers is not HTTP."
 _NOTHING = "It closes the connection without an answer."
 _PAGES = (b"<!doctype", b"<html", b"<head")
-
-
-def _for(scheme: str, offered: Sequence[challenges.Challenge]) -> challenges.Challenge:
-    """Return the challenge of this scheme that is to be answered."""
-    mine = [one for one in offered if one.scheme == scheme]
-    if scheme == "digest":
-        mine = strongest(mine)
-    return mine[0] if mine else challenges.Challenge(scheme)
 
 
 def _is_page(data: bytes) -> bool:
@@ -309,9 +269,4 @@ def _problem(error: h11.RemoteProtocolError, *, nothing: bool) -> str:
         return _NOTHING
     if error.error_status_hint == 431:
         return f"The head of its answer is longer than {MAX_HEAD} bytes."
-    return "What it answers is not HTTP."
-
-
-def _shown(text: str) -> str:
-    """Return a stranger's text as one short line without control characters."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", text).strip()[:200]
+    return _GARBAGE

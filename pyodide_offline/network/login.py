@@ -142,12 +142,11 @@ class Tokens:
             self._context = _context(self.scheme, self._credentials, self._host)
         elif token is None or self._context.complete:
             return None
-        else:
-            # An answer to the proxy's token holds the proof, whatever comes of it.
-            self.proved = True
         answer = _stepped(self._context, token)
         if not answer:
             return None
+        # An answer to the proxy's token holds the proof; the first token does not.
+        self.proved = self.proved or token is not None
         name = "NTLM" if self.scheme == "ntlm" else "Negotiate"
         return f"{name} {base64.b64encode(answer).decode()}"
 
@@ -164,6 +163,8 @@ def _context(scheme: str, credentials: Credentials, host: str) -> _Context:
     import spnego.exceptions
 
     try:
+        if not credentials.user:  # only Kerberos can do without; raises where it is missing
+            spnego.client(hostname=host, service="HTTP", protocol="kerberos")
         return spnego.client(
             credentials.user or None,
             credentials.password or None,

@@ -201,7 +201,7 @@ def _name(text: str) -> str:
 
 def _place(text: str, origin: str) -> tuple[str, int | None]:
     """Read ``host``, ``host:port`` or ``[v6]:port``."""
-    match = re.fullmatch(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>.*))?", text)
+    match = re.fullmatch(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[^:]*))?", text)
     if match is None:
         raise _unusable(origin, "An IPv6 address stands in brackets: http://[2001:db8::1]:3128.")
     host = match["host"] or ""

@@ -1,70 +1,148 @@
-"""Why a proxy did not give the tunnel, in words. Pure.
+"""Why there is no connection or no tunnel, in words. Pure.
 
 Status codes as RFC 9110 §15 has them, and as proxies use them for CONNECT.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
+from pyodide_offline import redact
 from pyodide_offline.errors import NetworkError
 from pyodide_offline.network.handshake import Refused
+from pyodide_offline.network.login import PASSWORD_VARIABLE, SCHEMES, USER_VARIABLE
 from pyodide_offline.network.proxies import Upstream, authority
 
+Kind = Literal["name", "refused", "silent", "untrusted", "tls", "mute", "broken", "other"]
 _MEANING = {
     400: "It does not take CONNECT to this port, or is no proxy.",
+    401: "It wants a login in the way of a web server, which a proxy must not.",
     403: "Its rules do not allow this host or this port.",
-    404: "It is a web server, not a proxy, or does not know the host.",
-    405: "It does not take CONNECT: perhaps a web server or a proxy for plain http only.",
+    404: "It is a web server and no proxy, or does not know the host.",
+    405: "It does not take CONNECT: a web server, or a proxy for plain http only.",
     429: "It wants fewer requests.",
     501: "It does not take CONNECT: perhaps a proxy for plain http only.",
     502: "It could not find the host, or the host closed the connection.",
     503: "It could not reach the host, or is overloaded.",
     504: "The host did not answer it in time.",
 }
+_PORTAL = "It sends to a web page instead: perhaps a portal that wants a login in a browser."
+_MEANING.update(dict.fromkeys((301, 302, 303, 307, 308, 511), _PORTAL))
+_LATER = {429, 502, 503, 504}
+_CA_STEP = "If it is your network's proxy, name its CA file: export SSL_CERT_FILE=/path/to/ca.pem"
+_LOGIN_STEP = f"Set {USER_VARIABLE} and {PASSWORD_VARIABLE}, or give it a line in ~/.netrc."
 
 
 def refused(host: str, port: int, upstream: Upstream, event: Refused) -> NetworkError:
     """Return the error for a proxy that answered, but not with a tunnel."""
-    target = authority(host, port)
+    if event.login:
+        return _login(upstream, event)
     said = " ".join(part for part in (str(event.status or ""), event.reason) if part)
-    page = f' Its page says: "{event.title}".' if event.title else ""
-    meaning = event.problem or _MEANING.get(event.status, "")
-    return NetworkError(
-        f"The proxy {upstream} does not let {target} through"
-        + (f": {said.rstrip('.')}." if said else "."),
-        why=f"{meaning}{page} {_named(upstream)}".strip(),
-        next_step=f"Ask who runs the proxy, or check {upstream.origin} and NO_PROXY.",
+    page = f'Its page says: "{event.title}".' if event.title else ""
+    step = f"Ask who runs the proxy, or check {upstream.origin} and NO_PROXY."
+    if event.status in _LATER:
+        step = f"Try again later, or check the host's name, {upstream.origin} and NO_PROXY."
+    return _error(
+        f"The proxy {upstream} does not let {authority(host, port)} through"
+        + (f": {_sentence(said)}" if said else "."),
+        [event.problem or _MEANING.get(event.status, ""), page, _named(upstream)],
+        step,
     )
 
 
-def unreachable(host: str, port: int, upstream: Upstream | None, error: OSError) -> NetworkError:
-    """Return the error for a connection that could not be made."""
-    place = authority(host, port) if upstream is None else f"The proxy {upstream}"
-    if isinstance(error, ConnectionRefusedError):
-        what = f"{place} refuses the connection."
-    elif isinstance(error, TimeoutError):
-        what = f"{place} does not answer."
-    else:
-        what = f"{place} cannot be reached: {error.strerror or error}."
-    if upstream is None:
-        return NetworkError(
-            what,
-            why="No proxy is named for it.",
-            next_step="If this network needs a proxy, name it: export HTTPS_PROXY=http://host:port",
+def _login(upstream: Upstream, event: Refused) -> NetworkError:
+    offered = ", ".join(event.offered) or "no scheme at all"
+    if event.login == "refused":
+        return _error(
+            f"The proxy {upstream} does not accept the user and password.",
+            [
+                f"They are from {event.source} and were sent once, by {event.tried}.",
+                _named(upstream),
+            ],
+            "Correct them, or ask who runs the proxy whether the account is locked.",
         )
-    return NetworkError(
-        what, why=_named(upstream), next_step=f"Check {upstream.origin} and NO_PROXY."
+    if event.login == "missing":
+        return _error(
+            f"The proxy {upstream} wants a login, and no user is known for it.",
+            [f"It offers: {offered}.", _named(upstream)],
+            _LOGIN_STEP,
+        )
+    return _error(
+        f"The proxy {upstream} wants a login of a kind that cannot be given.",
+        [f"It offers: {offered}; known here: {', '.join(SCHEMES)}.", _named(upstream)],
+        "For Negotiate without a password: pip install 'pyspnego[kerberos]', then kinit.",
     )
+
+
+def socks(
+    host: str,
+    port: int,
+    upstream: Upstream,
+    reason: str,
+    *,
+    login: bool,
+    missing: bool,
+    source: str,
+) -> NetworkError:
+    """Return the error for a SOCKS proxy that said no."""
+    if login or missing:
+        kind: Literal["refused", "missing"] = "refused" if login else "missing"
+        offered = ("user and password",)
+        return _login(
+            upstream, Refused(0, login=kind, offered=offered, tried="SOCKS5", source=source)
+        )
+    return _error(
+        f"The proxy {upstream} does not let {authority(host, port)} through: {_sentence(reason)}",
+        [_named(upstream)],
+        f"Ask who runs the proxy, or check {upstream.origin} and NO_PROXY.",
+    )
+
+
+def unreachable(
+    host: str, port: int, upstream: Upstream | None, kind: Kind, reason: str = ""
+) -> NetworkError:
+    """Return the error for a connection that could not be made, to the proxy or directly."""
+    place = f"The proxy {upstream}" if upstream else authority(host, port)
+    named = _named(upstream) if upstream else "No proxy is named for it."
+    step = "If this network needs a proxy, name it: export HTTPS_PROXY=http://host:port"
+    if upstream:
+        step = f"Check {upstream.origin} and NO_PROXY."
+    if kind == "untrusted":
+        return _error(
+            f"{place} has a certificate that is not trusted: {_sentence(reason)}", [named], _CA_STEP
+        )
+    if kind == "tls" and upstream:
+        step = f"Does it speak TLS? If not, write http:// in {upstream.origin}."
+    what = {
+        "name": f"{place} is not found: its name has no address.",
+        "refused": f"{place} refuses the connection.",
+        "silent": f"{place} does not answer.",
+        "mute": f"{place} takes the connection, but never answers.",
+        "tls": f"{place} does not speak TLS as it should: {_sentence(reason)}",
+        "broken": f"{place} breaks the connection.",
+    }.get(kind, f"{place} cannot be reached: {_sentence(reason)}")
+    return _error(what, [named], step)
+
+
+def target_name(host: str, upstream: Upstream) -> NetworkError:
+    """Return the error for a target's name that socks5:// looks up here, in vain."""
+    step = "Leave it to the proxy: write socks5h:// in place of socks5://."
+    return _error(f"The name {host} is not found here.", [_named(upstream)], step)
 
 
 def last_of(failed: Sequence[NetworkError]) -> NetworkError:
     """Return the last error, with what the proxies before it said."""
     last = failed[-1]
-    if before := " ".join(one.what for one in failed[:-1]):
-        return NetworkError(
-            last.what, why=f"Before it: {before} {last.why}", next_step=last.next_step
-        )
-    return last
+    before = [f"Before it: {one.what}" for one in failed[:-1]]
+    return _error(last.what, [last.why, *before], last.next_step)
 
 
 def _named(upstream: Upstream) -> str:
     return f"{upstream.origin} names it."
+
+
+def _error(what: str, why: Sequence[str], next_step: str) -> NetworkError:
+    return NetworkError(what, why=" ".join(part for part in why if part), next_step=next_step)
+
+
+def _sentence(text: str) -> str:
+    return redact.text(" ".join(text.split())).rstrip(".") + "."

@@ -1,0 +1,52 @@
+"""Names and connections."""
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+
+from pyodide_offline.network import sockets
+
+
+def test_a_connection_is_non_blocking_and_sends_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        made = asyncio.run(sockets.open_raw("127.0.0.1", server.getsockname()[1]))
+        with made:
+            assert not made.getblocking()
+            assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.parametrize("name", ["a..b", "x" * 64 + ".test"])
+def test_what_is_no_name_is_not_found(name: str) -> None:
+    with pytest.raises(socket.gaierror):
+        asyncio.run(sockets.resolve(name, 1))
+
+
+def test_a_resolver_that_hangs_does_not_outlast_a_timeout(monkeypatch) -> None:
+    free = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: free.wait(30) and [])
+
+    async def ask() -> None:
+        async with asyncio.timeout(0.1):
+            await sockets.resolve("example.com", 1)
+
+    begun = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(ask())
+    assert time.monotonic() - begun < 10
+    free.set()
+
+
+def test_the_next_address_is_tried(monkeypatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        real = socket.getaddrinfo
+        port = server.getsockname()[1]
+
+        def two(host: str, *_, **options):
+            good = real("127.0.0.1", port, **options)
+            return [(*good[0][:4], ("127.0.0.1", 1)), *good]
+
+        monkeypatch.setattr(socket, "getaddrinfo", two)
+        asyncio.run(sockets.open_raw("name.test", port)).close()

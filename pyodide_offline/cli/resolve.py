@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  pyodide-offline resolve registry.npmjs.org
+  pyodide-offline resolve pyodide-capnp-bin.edgeworker.net
   pyodide-offline resolve --policy secure --hosts pypi.org files.pythonhosted.org
   pyodide-offline resolve --compare intranet.example
   pyodide-offline resolve --type HTTPS --json cloudflare.com

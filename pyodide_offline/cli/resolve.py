@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   pyodide-offline resolve pyodide-capnp-bin.edgeworker.net
-  pyodide-offline resolve --policy secure --hosts pypi.org files.pythonhosted.org
+  pyodide-offline resolve --policy secure --hosts github.com index.pyodide.org
   pyodide-offline resolve --compare intranet.example
   pyodide-offline resolve --type HTTPS --json cloudflare.com
   pyodide-offline resolve --resolver 'https://dns.example/dns-query#192.0.2.53' a.example

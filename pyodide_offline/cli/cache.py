@@ -65,15 +65,20 @@ def verify(
     store_dir: Path | None,
     as_json: bool,
     quiet: bool,
-    verbose: bool,  # noqa: ARG001
+    verbose: bool,
 ) -> int:
     """Read everything again and compare digests. Exit status 1 if something is damaged."""
     session = options.session(cache_dir=cache_dir, store_dir=store_dir, quiet=quiet)
-    count = len(inventory.listed(session))
+    entries = inventory.listed(session)
+    count = len(entries)
     faults = inventory.verify(session, repair=repair)
     if as_json:
         render.as_json({"checked": count, "faults": [dataclasses.asdict(one) for one in faults]})
     else:
+        damaged = {fault.path for fault in faults}
+        for entry in entries if verbose else ():
+            if entry.path not in damaged:
+                click.echo(f"well: {entry.kind} {entry.name}")
         for fault in faults:
             done = " (removed)" if fault.mended else ""
             click.echo(f"damaged: {fault.what}: {fault.reason}{done}")

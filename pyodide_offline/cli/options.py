@@ -38,24 +38,24 @@ def storage(function: F) -> F:
     return function
 
 
+def quietness(function: F) -> F:
+    """Add -q."""
+    return click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        envvar="PYODIDE_OFFLINE_QUIET",
+        help="Say nothing but errors.",
+    )(function)
+
+
 def loudness(function: F) -> F:
     """Add -q and -v."""
-    for option in (
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            envvar="PYODIDE_OFFLINE_QUIET",
-            help="Say nothing but errors.",
-        ),
-        click.option("-v", "--verbose", is_flag=True, help="Say more."),
-    ):
-        function = option(function)
-    return function
+    return quietness(click.option("-v", "--verbose", is_flag=True, help="Say more.")(function))
 
 
-def supplying(function: F) -> F:
-    """Add --offline, --bundle, --python and --wrangler."""
+def bringing(function: F) -> F:
+    """Add --offline and --wrangler."""
     for option in (
         click.option(
             "--wrangler",
@@ -63,6 +63,20 @@ def supplying(function: F) -> F:
             metavar="VERSION",
             help="Version of wrangler to bring where the project has none.",
         ),
+        click.option(
+            "--offline",
+            is_flag=True,
+            envvar="PYODIDE_OFFLINE_OFFLINE",
+            help="Make no request: use what is in the store.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def supplying(function: F) -> F:
+    """Add what ``bringing`` adds, --bundle and --python."""
+    for option in (
         click.option(
             "--python",
             type=click.Choice(["3.13", "3.14"]),
@@ -77,15 +91,9 @@ def supplying(function: F) -> F:
             envvar="PYODIDE_OFFLINE_BUNDLE",
             help="Where Pyodide may come from.",
         ),
-        click.option(
-            "--offline",
-            is_flag=True,
-            envvar="PYODIDE_OFFLINE_OFFLINE",
-            help="Make no request: use what is in the store.",
-        ),
     ):
         function = option(function)
-    return function
+    return bringing(function)
 
 
 def as_json(function: F) -> F:

@@ -63,7 +63,7 @@ def prefetch(
     store_dir: Path | None,
     as_json: bool,
     quiet: bool,
-    verbose: bool,  # noqa: ARG001
+    verbose: bool,
 ) -> int:
     """Fetch all that a worker needs, once: afterwards `run --offline` works.
 
@@ -120,6 +120,8 @@ def prefetch(
             ],
             right=[3],
         )
+        for item in report.items if verbose else ():
+            click.echo(f"{item.what}: {item.path}")
         click.echo(f"workerd reads its bundle from {report.folder}")
     for reason in report.missing:
         click.echo(f"Not to be had: {reason}", err=True)

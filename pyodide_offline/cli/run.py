@@ -49,7 +49,7 @@ def run(
     cache_dir: Path | None,
     store_dir: Path | None,
     quiet: bool,
-    verbose: bool,  # noqa: ARG001
+    verbose: bool,
 ) -> int:
     """Run COMMAND with all that a Python worker needs.
 
@@ -77,4 +77,5 @@ def run(
         wrangler=wrangler,
         snapshots=snapshots,
         python=python,
+        verbose=verbose,
     )

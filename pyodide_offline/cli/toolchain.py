@@ -29,13 +29,12 @@ def toolchain() -> None:
 @toolchain.command("list")
 @options.storage
 @options.as_json
-@options.loudness
+@options.quietness
 def list_(
     cache_dir: Path | None,
     store_dir: Path | None,
     as_json: bool,
     quiet: bool,
-    verbose: bool,  # noqa: ARG001
 ) -> int:
     """List the programs that `run` would use here; makes no request.
 
@@ -52,20 +51,17 @@ def list_(
 
 
 @toolchain.command()
-@options.supplying
+@options.bringing
 @options.storage
 @options.as_json
-@options.loudness
+@options.quietness
 def install(
     offline: bool,
-    bundle: str,  # noqa: ARG001
-    python: str | None,  # noqa: ARG001
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
     as_json: bool,
     quiet: bool,
-    verbose: bool,  # noqa: ARG001
 ) -> None:
     """Bring what is missing from the registries into the store."""
     from pyodide_offline.workers.toolchain import chain

@@ -60,7 +60,7 @@ statistics. Passwords for --proxy belong into a variable: others see command lin
 )
 @click.option("--wrangler", metavar="VERSION", envvar="PYODIDE_OFFLINE_WRANGLER", help="As in run.")
 @options.storage
-@options.loudness
+@options.quietness
 def tunnel(
     command: tuple[str, ...],
     listen: str,
@@ -75,7 +75,6 @@ def tunnel(
     cache_dir: Path | None,
     store_dir: Path | None,
     quiet: bool,
-    verbose: bool,  # noqa: ARG001
 ) -> int:
     """Lead ports of this machine to named hosts, through the proxy; run COMMAND meanwhile.
 

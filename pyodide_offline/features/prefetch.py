@@ -36,13 +36,17 @@ PYTHON_FLAG = pythons.PYTHON_FLAG
 
 @dataclass(frozen=True)
 class Item:
-    """One line of the answer; ``size`` in bytes, None where it is the user's own."""
+    """One line of the answer; ``size`` in bytes, None where it is the user's own.
+
+    ``path`` is where it lies.
+    """
 
     what: str
     version: str
     origin: str
     size: int | None
     fetched: bool
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -213,9 +217,9 @@ def own_date(binary: Path) -> str:
 def _bundle_item(session: Session, supplied: Supplied) -> Item:
     origin = "assembled from npm" if supplied.assembled else "official"
     version = f"{supplied.pyodide} (Python {supplied.python})"
-    return Item(
-        "Pyodide bundle", version, origin, supplied.entry.size, _made(session, supplied.entry)
-    )
+    entry = supplied.entry
+    made = _made(session, entry)
+    return Item("Pyodide bundle", version, origin, entry.size, made, entry.path)
 
 
 def _made(session: Session, entry: Entry) -> bool:
@@ -224,7 +228,7 @@ def _made(session: Session, entry: Entry) -> bool:
 
 def _tool(session: Session, program: listing.Program) -> Item:
     if program.entry is None:
-        return Item(program.what, program.version, "your own", None, fetched=False)
+        return Item(program.what, program.version, "your own", None, False, program.path)
     origin = str(program.entry.provenance.get("source", "the store"))
     made = _made(session, program.entry)
-    return Item(program.what, program.version, origin, program.entry.size, fetched=made)
+    return Item(program.what, program.version, origin, program.entry.size, made, program.path)

@@ -42,10 +42,12 @@ def run(
     wrangler: str | None = None,
     snapshots: bool = True,
     python: str | None = None,
+    verbose: bool = False,
 ) -> int:
     """Run a command and return its exit status. ``say`` is told which Python runs.
 
-    ``python`` is the one to run on, whatever the worker's date says.
+    ``python`` is the one to run on, whatever the worker's date says; with ``verbose``
+    each program and the bundle are said with their places.
     """
     needs = command.plan(session, words, config)
     found = chain.get(session, pywrangler=needs.pywrangler, version=wrangler)
@@ -57,6 +59,13 @@ def run(
         extra = _synced(session, needs, found, supplied, binary, python)
         for sentence in advice.of(session, binary, needs.worker, supplied):
             say(sentence)
+    if verbose:
+        from pyodide_offline.workers.toolchain import listing
+
+        for program in listing.listed(session, found):
+            say(f"{program.what} {program.version}: {program.path}")
+        if supplied:
+            say(f"bundle {supplied.file_name}: {supplied.entry.path}")
     desk = _Desk(session, found.wrangler.schema, binary, supplier, snapshots)
     with broker.serving(desk.answer, session.progress.note) as socket:
         environ = found.environment(session.environ, extra)

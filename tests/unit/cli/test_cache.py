@@ -40,6 +40,13 @@ def test_verify_of_a_good_store_is_status_0(program, entry):
     assert (done.returncode, done.stdout) == (0, "1 entries checked, 0 damaged\n")
 
 
+def test_verify_says_what_is_well_when_asked(program, entry):
+    assert "well: bundle one" in program("cache", "verify", "-v").stdout
+    entry.path.chmod(0o600)
+    entry.path.write_bytes(b"content?")
+    assert "well:" not in program("cache", "verify", "-v").stdout
+
+
 def test_verify_of_a_damaged_store_is_status_1_and_repair_mends_it(program, entry):
     entry.path.chmod(0o600)
     entry.path.write_bytes(b"x")

@@ -45,6 +45,15 @@ def test_a_bundle_in_the_store_is_listed_in_a_table_and_as_json(program, tmp_pat
     assert answer["items"][0]["origin"] == "official"
 
 
+def test_verbose_says_where_things_lie(program, tmp_path):
+    setup = workerd.Setup(digest=OFFICIAL.sri)
+    fake = workerd.make(tmp_path / "w", setup)
+    (tmp_path / "cache").mkdir(mode=0o700)
+    (tmp_path / "cache" / f"pyodide_{setup.id}.capnp.bin").write_bytes(b"official")
+    done = program("prefetch", "-v", "--offline", "--workerd", str(fake.path))
+    assert f"Pyodide bundle: {tmp_path / 'store'}" in done.stdout
+
+
 def test_quiet_says_nothing(program, tmp_path):
     setup = workerd.Setup(digest=OFFICIAL.sri)
     fake = workerd.make(tmp_path / "w", setup)

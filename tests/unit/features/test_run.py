@@ -12,7 +12,7 @@ from pyodide_offline.features import run
 from pyodide_offline.workers import shim, supply
 from pyodide_offline.workers.probe import Want
 from pyodide_offline.workers.supply import Supplied
-from pyodide_offline.workers.toolchain import chain, npx, sync
+from pyodide_offline.workers.toolchain import chain, listing, npx, sync
 
 PYTHON = 'main = "src/entry.py"\ncompatibility_date = "2026-11-17"\n'
 PYTHON += 'compatibility_flags = ["python_workers"]\n'
@@ -186,3 +186,13 @@ def test_what_the_bundle_lacks_is_said_once(session, project, chained, monkeypat
     _, said = go(session, "true")
     assert len(said) == 2
     assert "no ssl (imported by src/entry.py)" in said[1]
+
+
+def test_verbose_says_each_program_and_the_bundle_with_their_places(
+    session, project, chained, monkeypatch
+):
+    node = listing.Program("Node", "24.1.0", Path("/n/node"), None)
+    monkeypatch.setattr(listing, "listed", lambda *_: [node])
+    _, said = go(session, "true", verbose=True)
+    assert "Node 24.1.0: /n/node" in said
+    assert any(line.startswith("bundle pyodide_dev.capnp.bin: ") for line in said)

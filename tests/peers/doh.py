@@ -10,6 +10,7 @@ import ssl
 import threading
 from base64 import b64decode, urlsafe_b64decode
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -185,6 +186,11 @@ class Proxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        # A client that goes away, at whatever moment, is no fault of the proxy.
+        with suppress(OSError):
+            self._carry(client)
+
+    def _carry(self, client: socket.socket) -> None:
         if self._tls:
             client = self._tls.wrap_socket(client, server_side=True)
         with client:

@@ -27,7 +27,7 @@ def test_refusals_are_told_apart(answer: bytes, credentials, login: bool, missin
 
         def serve() -> None:
             client, _ = server.accept()
-            with client, suppress(ConnectionError):
+            with client, suppress(OSError):
                 client.settimeout(5)
                 client.recv(100)
                 client.sendall(answer)

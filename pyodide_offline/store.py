@@ -55,14 +55,6 @@ class Entry:
     is_tree: bool = False
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What ``verify`` found wrong with one entry."""
-
-    entry: Entry
-    reason: str
-
-
 class Store:
     """The folder, and the only code that writes into it.
 

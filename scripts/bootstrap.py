@@ -29,7 +29,13 @@ if [ ! -e "$policy" ]; then
 fi
 "$@"
 """
-_SERVICES = {"unbound": "unbound", "dnsdist": "dnsdist", "bind9": "named"}
+_SERVICES = {
+    "unbound": "unbound",
+    "dnsdist": "dnsdist",
+    "bind9": "named",
+    "haproxy": "haproxy",
+    "dante-server": "danted",
+}
 _PRINTING = threading.Lock()
 
 

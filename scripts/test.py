@@ -37,6 +37,8 @@ PROGRAMS = {
     "tinyproxy": "tinyproxy",
     "microsocks": "microsocks",
     "stunnel4": "stunnel4",
+    "haproxy": "haproxy",
+    "danted": "dante-server",
 }
 
 # A new network namespace has loopback down, and root ignores read-only folders, which

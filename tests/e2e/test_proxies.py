@@ -15,7 +15,7 @@ from pyodide_offline.network.lockout import Lockout
 from pyodide_offline.network.proxies import parse
 from tests.peers import proxies
 from tests.peers.authority import Authority
-from tests.peers.proxies import BLOCKED_PORT, GREETING, PASSWORD, USER, Proxy
+from tests.peers.proxies import BLOCKED_PORT, GREETING, PASSWORD, USER, Proxy, exchange
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 WRONG = "wr0ng-h0rse"
@@ -26,6 +26,7 @@ _PEERS: Mapping[str, Callable[[], AbstractContextManager[Proxy]]] = {
     "tinyproxy": proxies.tinyproxy,
     "microsocks": proxies.microsocks,
     "microsocks, login": lambda: proxies.microsocks(login=True),
+    "danted": proxies.dante,
 }
 
 
@@ -60,15 +61,7 @@ def there() -> Iterator[int]:
 def _talk(dialed: Dialed) -> bytes:
     """Return what the origin says first, and what it gives back."""
     assert dialed.socket is not None
-    with dialed.socket as there:
-        heard = dialed.early
-        there.settimeout(10)
-        while len(heard) < len(GREETING):
-            heard += there.recv(100)
-        there.sendall(b"world")
-        while len(heard) < len(GREETING) + 5:
-            heard += there.recv(100)
-        return heard
+    return exchange(dialed.socket, dialed.early)
 
 
 def _through(url: str, port: int, **options) -> Dialed:
@@ -147,6 +140,8 @@ def test_what_a_proxy_does_not_allow_or_cannot_reach_is_told_apart(
     assert "could not reach" in caught.value.why
     with pytest.raises(NetworkError, match="refused"):
         _through(peers["microsocks"].url, proxies.free_port())
+    with pytest.raises(NetworkError, match="not allowed by ruleset"):
+        _through(peers["danted"].url, BLOCKED_PORT)
 
 
 def test_tinyproxy_closes_after_its_407_and_a_fresh_connection_logs_in(there: int) -> None:
@@ -188,6 +183,36 @@ def test_tls_to_the_proxy_in_both_forms(peers: Peers, there: int, tmp_path: Path
         assert "SSL_CERT_FILE" in caught.value.next_step
         with pytest.raises(NetworkError, match="does not speak TLS"):
             _through(peers["squid"].url.replace("http:", "https:"), there)
+
+
+def test_the_other_front_of_tls_and_a_login_behind_it(
+    peers: Peers, there: int, tmp_path: Path
+) -> None:
+    if not proxies.program("haproxy"):
+        pytest.skip("haproxy is not installed")
+    authority = Authority(tmp_path / "ca")
+    trusting = {"SSL_CERT_FILE": str(authority.ca)}
+    with proxies.haproxy(peers["squid, Digest"], authority) as peer:
+        assert _talk(_through(peer.with_login, there, environ=trusting)) == GREETING + b"world"
+        with pytest.raises(NetworkError, match="does not accept the user and password"):
+            _through(peer.login(USER, WRONG), there, environ=trusting)
+
+
+def test_proxies_of_all_kinds_are_tried_in_their_order(
+    peers: Peers, there: int, tmp_path: Path
+) -> None:
+    down = parse(f"http://127.0.0.1:{proxies.free_port()}", "--proxy")
+    socks_down = parse(f"socks5h://127.0.0.1:{proxies.free_port()}", "--proxy")
+    wrong = parse(peers["squid, Basic"].login(USER, WRONG), "--proxy")
+    working = parse(peers["danted"].url, "--proxy")
+    unused = parse(peers["squid"].url, "--proxy")
+    several = [down, socks_down, wrong, working, unused]
+    dialed = dial_sync("127.0.0.1", there, several, environ={}, lockout=Lockout())
+    assert dialed.upstream == working
+    assert _talk(dialed) == GREETING + b"world"
+    with pytest.raises(NetworkError, match="does not accept the user") as caught:
+        dial_sync("127.0.0.1", there, [down, wrong], environ={}, lockout=Lockout())
+    assert f"Before it: The proxy {down} refuses the connection." in caught.value.why
 
 
 def test_the_next_proxy_is_asked_when_one_does_not_work(peers: Peers, there: int) -> None:

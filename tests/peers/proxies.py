@@ -1,4 +1,4 @@
-"""Real proxies on loopback: squid, tinyproxy, microsocks, and stunnel in front of one.
+"""Real proxies on loopback: squid, tinyproxy, microsocks, dante, and TLS in front of one.
 
     with squid(login="digest") as proxy, origin() as there:
         proxy.url            # http://127.0.0.1:34567
@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import md5
@@ -61,7 +61,7 @@ def program(name: str) -> str | None:
 @contextmanager
 def squid(*, login: Literal["", "basic", "digest"] = "") -> Iterator[Proxy]:
     """Start squid; ``login`` is the scheme that it asks for."""
-    with _folder() as folder:
+    with a_folder() as folder:
         port = free_port()
         rules = [f"acl blocked port {BLOCKED_PORT}", "http_access deny blocked"]
         if login:
@@ -87,7 +87,7 @@ def squid(*, login: Literal["", "basic", "digest"] = "") -> Iterator[Proxy]:
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         # A name of its own: shared memory of one that was killed would stop the next.
         command = ["squid", "-N", "-n", f"t{port}", "-f", str(config)]
-        with _running(command, port, folder / "output") as pid:
+        with started(command, port, folder / "output") as pid:
             yield Proxy(port, folder / "access.log", pid)
 
 
@@ -113,7 +113,7 @@ def _squid_login(folder: Path, login: str) -> list[str]:
 @contextmanager
 def tinyproxy(*, login: bool = False) -> Iterator[Proxy]:
     """Start tinyproxy, which answers in HTTP/1.0 and closes after each refusal."""
-    with _folder() as folder:
+    with a_folder() as folder:
         port = free_port()
         lines = [
             f"Port {port}",
@@ -128,26 +128,26 @@ def tinyproxy(*, login: bool = False) -> Iterator[Proxy]:
         ]
         config = folder / "tinyproxy.conf"
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        with _running(["tinyproxy", "-d", "-c", str(config)], port, folder / "output") as pid:
+        with started(["tinyproxy", "-d", "-c", str(config)], port, folder / "output") as pid:
             yield Proxy(port, folder / "tinyproxy.log", pid)
 
 
 @contextmanager
 def microsocks(*, login: bool = False) -> Iterator[Proxy]:
     """Start microsocks, a SOCKS5 proxy."""
-    with _folder() as folder:
+    with a_folder() as folder:
         port = free_port()
         command = ["microsocks", "-i", "127.0.0.1", "-p", str(port)]
         if login:
             command += ["-u", USER, "-P", PASSWORD]
-        with _running(command, port, folder / "output") as pid:
+        with started(command, port, folder / "output") as pid:
             yield Proxy(port, folder / "output", pid, "socks5h")
 
 
 @contextmanager
 def stunnel(behind: Proxy, authority: Authority) -> Iterator[Proxy]:
     """Start stunnel, which makes of a proxy one that is spoken to in TLS."""
-    with _folder() as folder:
+    with a_folder() as folder:
         port = free_port()
         lines = [
             "foreground = yes",
@@ -160,8 +160,58 @@ def stunnel(behind: Proxy, authority: Authority) -> Iterator[Proxy]:
         ]
         config = folder / "stunnel.conf"
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        with _running(["stunnel4", str(config)], port, folder / "output") as pid:
+        with started(["stunnel4", str(config)], port, folder / "output") as pid:
             yield Proxy(port, folder / "output", pid, "https")
+
+
+@contextmanager
+def haproxy(behind: Proxy, authority: Authority) -> Iterator[Proxy]:
+    """Start haproxy, which does as stunnel does."""
+    with a_folder() as folder:
+        port = free_port()
+        chain = folder / "chain.pem"
+        parts = (authority.ca, authority.key)
+        chain.write_text("".join(Path(one).read_text(encoding="utf-8") for one in parts))
+        lines = [
+            "defaults",
+            "  mode tcp",
+            "  timeout connect 5s",
+            "  timeout client 60s",
+            "  timeout server 60s",
+            "listen proxy",
+            f"  bind 127.0.0.1:{port} ssl crt {chain}",
+            f"  server behind 127.0.0.1:{behind.port}",
+        ]
+        config = folder / "haproxy.cfg"
+        config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with started(["haproxy", "-db", "-f", str(config)], port, folder / "output") as pid:
+            yield Proxy(port, folder / "output", pid, "https")
+
+
+@contextmanager
+def dante() -> Iterator[Proxy]:
+    """Start dante, a SOCKS5 proxy that checks a rule for each request.
+
+    It lets nobody reach BLOCKED_PORT. Its logins are those of the machine, so it asks for
+    none.
+    """
+    with a_folder() as folder:
+        port = free_port()
+        lines = [
+            f"logoutput: {folder}/log",
+            f"internal: 127.0.0.1 port = {port}",
+            "external: 127.0.0.1",
+            "clientmethod: none",
+            "socksmethod: none",
+            "client pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }",
+            f"socks block {{ from: 0.0.0.0/0 to: 0.0.0.0/0 port = {BLOCKED_PORT} }}",
+            "socks pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }",
+        ]
+        config = folder / "danted.conf"
+        config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        command = ["danted", "-f", str(config), "-p", str(folder / "pid")]
+        with started(command, port, folder / "output") as pid:
+            yield Proxy(port, folder / "log", pid, "socks5h")
 
 
 @contextmanager
@@ -189,6 +239,19 @@ def _echo(client: socket.socket) -> None:
             client.sendall(data)
 
 
+def exchange(there: socket.socket, early: bytes = b"") -> bytes:
+    """Return what the origin says first, and what it gives back of a word."""
+    with there:
+        heard = early
+        there.settimeout(10)
+        while len(heard) < len(GREETING):
+            heard += there.recv(100)
+        there.sendall(b"world")
+        while len(heard) < len(GREETING) + 5:
+            heard += there.recv(100)
+        return heard
+
+
 def free_port() -> int:
     """Return a port that nothing listens on just now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -197,7 +260,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def a_folder() -> Iterator[Path]:
+    """Make a folder for a proxy's files."""
     # Not pytest's: squid's helpers run as another user, who must be let in.
     with tempfile.TemporaryDirectory(prefix="proxies-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -206,12 +270,25 @@ def _folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _running(command: Sequence[str], port: int, output: Path) -> Iterator[int]:
+def started(
+    command: Sequence[str],
+    port: int,
+    output: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Iterator[int]:
+    """Start a program, wait until it listens on the port, give its id, end it."""
     path = program(command[0])
     assert path, f"{command[0]} is not installed"
     with output.open("wb") as log:
         child = subprocess.Popen(
-            [path, *command[1:]], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [path, *command[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environ,
+            cwd=cwd,
         )
     try:
         _await(child, port, output)

@@ -16,6 +16,7 @@ COMMANDS = {
     "toolchain": ("toolchain:toolchain", "Show or install Node, wrangler, uv and pywrangler."),
     "patch": ("patch:patch", "Put workerd's cache flags into miniflare, or take them out."),
     "resolve": ("resolve:resolve", "Find addresses, over HTTPS where DNS does not answer."),
+    "doctor": ("doctor:doctor", "Say what is broken, whose fault it is, and what to type."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
 }
 _EPILOG = """\b

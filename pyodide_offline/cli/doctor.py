@@ -1,0 +1,124 @@
+"""`pyodide-offline doctor`: what is broken, whose fault it is, what to type."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pyodide_offline import redact
+from pyodide_offline.cli import options, render
+from pyodide_offline.cli.boundary import show
+from pyodide_offline.errors import PyodideOfflineError
+
+if TYPE_CHECKING:
+    from pyodide_offline.features.doctor.examination import Examination
+    from pyodide_offline.features.doctor.finding import Finding
+
+_COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "timeout": "red", "skip": None}
+_EPILOG = """\b
+Examples:
+  pyodide-offline doctor
+  pyodide-offline doctor -v --check proxy
+  pyodide-offline doctor --json --strict
+  pyodide-offline doctor --list
+\b
+An ID may be a whole domain: --check proxy, --skip dns. Exit status: 0 nothing failed,
+1 something failed or took too long, 2 the checks could not be run.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument(
+    "project",
+    default=".",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="[PROJECT]",
+)
+@click.option("--check", "only", multiple=True, metavar="ID", help="Only this and what it needs.")
+@click.option("--skip", "without", multiple=True, metavar="ID", help="All but this.")
+@click.option("--list", "listing", is_flag=True, help="List the checks, run none.")
+@click.option("--strict", is_flag=True, help="A warning is a failure.")
+@click.option("--schema", is_flag=True, help="Print the JSON schema of --json.")
+@click.option("--offline", is_flag=True, envvar="PYODIDE_OFFLINE_OFFLINE", help="Make no request.")
+@options.storage
+@options.as_json
+@click.option("-v", "--verbose", is_flag=True, help="Show the evidence too.")
+def doctor(
+    project: Path,
+    only: tuple[str, ...],
+    without: tuple[str, ...],
+    listing: bool,
+    strict: bool,
+    schema: bool,
+    offline: bool,
+    cache_dir: Path | None,
+    store_dir: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> int:
+    """Say what is broken here, whose fault it is, and what to type."""
+    from pyodide_offline.features.doctor import examination as feature
+
+    if schema:
+        click.echo(feature.schema(), nl=False)
+        return 0
+    if listing:
+        return _list(as_json=as_json)
+    session = options.session(
+        cache_dir=cache_dir, store_dir=store_dir, project=project, offline=offline, quiet=True
+    )
+    try:
+        seen = feature.examine(session, only=only, without=without)
+    except KeyError as error:
+        hint = "--list shows all of them"
+        raise click.UsageError(f"There is no check {error.args[0]!r}; {hint}.") from error
+    except PyodideOfflineError as error:
+        show(error)
+        return 2
+    if as_json:
+        render.as_json(feature.document(seen, strict=strict))
+    else:
+        _print(seen, verbose=verbose)
+    return seen.status(strict=strict)
+
+
+def _list(*, as_json: bool) -> int:
+    from pyodide_offline.features.doctor.catalogue import CHECKS
+
+    if as_json:
+        render.as_json([{"id": one.id, "title": one.title, "needs": one.needs} for one in CHECKS])
+    else:
+        rows = [[one.id, one.title, ", ".join(one.needs) or "-"] for one in CHECKS]
+        render.table(["ID", "QUESTION", "NEEDS"], rows)
+    return 0
+
+
+def _print(seen: "Examination", *, verbose: bool) -> None:
+    verdict = seen.verdict
+    colour = {"ok": "green", "degraded": "yellow"}.get(verdict.word, "red")
+    head = click.style(verdict.word, fg=colour, bold=True)
+    click.echo(f"{head}: {redact.text(verdict.sentence)}")
+    if verdict.way:
+        click.echo(redact.text(verdict.way))
+    click.echo()
+    width = max(len(one.id) for one in seen.findings)
+    for one in seen.findings:
+        state = click.style(one.state.value.upper().ljust(7), fg=_COLOURS[one.state.value])
+        click.echo(f"{state} {one.id.ljust(width)}  {redact.text(one.summary)}")
+        _details(one, verbose=verbose)
+
+
+def _details(finding: "Finding", *, verbose: bool) -> None:
+    if finding.state.value in ("warn", "fail", "timeout"):
+        for line in (finding.cause, finding.fix and f"fix: {finding.fix}"):
+            if line:
+                click.echo(f"          {redact.text(line)}")
+    if verbose:
+        for name, value in finding.evidence.items():
+            click.echo(f"          {name}: {redact.text(_shown(value))}")
+
+
+def _shown(value: object) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,1 @@
+"""What is broken, whose fault it is, and what to type: checks as a graph, then a verdict."""

@@ -1,0 +1,95 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from pyodide_offline.cli.doctor import doctor
+from pyodide_offline.features.doctor import catalogue, examination
+from pyodide_offline.features.doctor.check import Check
+from pyodide_offline.features.doctor.finding import Finding, failed, passed, warned
+from pyodide_offline.features.doctor.observed import Observed
+
+SCHEMA = json.loads(examination.schema())
+
+
+def always(finding: Finding) -> Callable[[Observed], Finding]:
+    return lambda _: finding
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Return a function that runs the command on checks that answer what is wanted."""
+
+    def run(findings: dict[str, Finding], *arguments: str) -> Result:
+        checks = tuple(Check(name, f"{name}?", always(one)) for name, one in findings.items())
+        monkeypatch.setattr(catalogue, "CHECKS", checks)
+        places = ["--store-dir", str(tmp_path / "store"), "--cache-dir", str(tmp_path / "cache")]
+        return CliRunner().invoke(
+            doctor, [*places, *arguments, str(tmp_path)], standalone_mode=False
+        )
+
+    return run
+
+
+BAD = failed("No name.", "Nobody answers.", "resolve it", blame="dns", asked=["192.0.2.53"])
+
+
+def test_the_verdict_comes_first_then_each_check_then_its_cause_and_command(ask) -> None:
+    said = ask({"a.a": passed("yes", port=1), "dns.system": BAD})
+    lines = said.output.splitlines()
+    assert lines[:3] == ["dns: No name.", "Type this: resolve it", ""]
+    assert lines[3] == "PASS    a.a         yes"
+    assert lines[4:] == [
+        "FAIL    dns.system  No name.",
+        "          Nobody answers.",
+        "          fix: resolve it",
+    ]
+    assert said.return_value == 1
+
+
+def test_evidence_is_shown_with_v_only(ask) -> None:
+    assert "192.0.2.53" not in ask({"dns.system": BAD}).output
+    assert 'asked: ["192.0.2.53"]' in ask({"dns.system": BAD}, "-v").output
+
+
+def test_json_is_one_document_of_the_published_schema(ask) -> None:
+    said = ask({"a.a": passed("yes"), "dns.system": BAD}, "--json")
+    made = json.loads(said.stdout)
+    jsonschema.validate(made, SCHEMA)
+    assert made["verdict"]["blames"] == ["dns.system"]
+    assert said.stderr == ""
+
+
+def test_a_warning_fails_only_strictly(ask) -> None:
+    assert ask({"a.a": warned("hm")}).return_value == 0
+    assert ask({"a.a": warned("hm")}, "--strict").return_value == 1
+    made = json.loads(ask({"a.a": warned("hm")}, "--strict", "--json").stdout)
+    assert made["status"] == 1
+
+
+def test_passwords_are_not_shown(ask) -> None:
+    said = ask({"a.a": failed("http://u:hunter2@p", "http://u:hunter2@p", at="u://u:hunter2@p")},
+               "-v")  # fmt: skip
+    assert "hunter2" not in said.output
+    assert "***@p" in said.output
+
+
+def test_list_runs_nothing(ask) -> None:
+    said = ask({"a.a": passed("yes")}, "--list")
+    assert said.output.splitlines()[1].split() == ["a.a", "a.a?", "-"]
+    assert json.loads(ask({"a.a": passed("yes")}, "--list", "--json").output) == [
+        {"id": "a.a", "title": "a.a?", "needs": []}
+    ]
+
+
+def test_schema_prints_the_published_one(ask) -> None:
+    assert json.loads(ask({}, "--schema").output) == SCHEMA
+
+
+def test_an_unknown_id_is_wrong_use(ask) -> None:
+    said = ask({"a.a": passed("yes")}, "--check", "b.b")
+    assert "There is no check 'b.b'" in str(said.exception.format_message())
+    assert said.exception.exit_code == 2

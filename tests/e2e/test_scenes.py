@@ -1,0 +1,88 @@
+"""`doctor` in scenes that are data (tests/scenes/*.yaml): its verdict, and what it blames."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from pyodide_offline.features.doctor.catalogue import CHECKS
+from pyodide_offline.features.doctor.examination import schema
+from tests.e2e.conftest import PROGRAM
+from tests.peers import outside, scenery
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("counting_network")]
+
+FOLDER = Path(__file__).resolve().parents[1] / "scenes"
+SCENES: list[dict[str, Any]] = [
+    {**one, "file": file.stem}
+    for file in sorted(FOLDER.glob("*.yaml"))
+    for one in yaml.safe_load(file.read_text(encoding="utf-8"))
+]
+KNOWN = {
+    "scene", "file", "network", "environ", "files", "before", "background", "arguments", "expect",
+}  # fmt: skip
+EXPECTED = {
+    "word", "fails", "warns", "passes", "skips", "sentence", "way", "says", "hides", "status",
+    "seconds", "packets",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def authorities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("authorities")
+    outside.authorities(folder, scenery.SITES)
+    return folder
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=[f"{one['file']}: {one['scene']}" for one in SCENES])
+def test_scene(scene: dict[str, Any], tmp_path: Path, authorities: Path) -> None:
+    seen = scenery.play(scene, tmp_path / "a scene", authorities, PROGRAM)
+    said = json.dumps(seen.document, indent=1, ensure_ascii=False)
+    expect: Mapping[str, Any] = scene["expect"]
+    verdict = seen.document["verdict"]
+    jsonschema.validate(seen.document, json.loads(schema()))
+    failed = seen.ids("fail", "timeout")
+    assert (verdict["word"], failed) == (expect["word"], set(expect["fails"])), said
+    if "warns" in expect:
+        warned = seen.ids("warn")
+        assert set(expect["warns"]) <= warned, said
+        assert expect["warns"] or not warned, said
+    for key, state in (("passes", "pass"), ("skips", "skip")):
+        assert set(expect.get(key, ())) <= seen.ids(state), said
+    for key, text in (("sentence", verdict["sentence"]), ("way", verdict["way"]), ("says", said)):
+        assert re.search(expect.get(key, ""), text), said
+    for secret in expect.get("hides", ()):
+        assert secret not in seen.output
+    assert seen.status == expect.get("status", int(bool(failed))), said
+    assert seen.seconds <= expect.get("seconds", 10) * _patience(), said
+    assert seen.packets == expect.get("packets", seen.packets), said
+
+
+def test_scenes_are_written_as_their_readme_says() -> None:
+    names = [one["scene"] for one in SCENES]
+    assert len(set(names)) == len(names)
+    for one in SCENES:
+        assert set(one) <= KNOWN, one["scene"]
+        assert {"word", "fails"} <= set(one["expect"]) <= EXPECTED, one["scene"]
+
+
+def test_each_check_is_in_some_scene_by_its_id() -> None:
+    named = {
+        name
+        for one in SCENES
+        for key in ("fails", "warns", "passes", "skips")
+        for name in one["expect"].get(key, ())
+    }
+    known = {one.id for one in CHECKS}
+    assert named <= known, f"no such checks: {sorted(named - known)}"
+
+
+def _patience() -> float:
+    """Return by what the limits are multiplied: a machine that does other work is slower."""
+    return float(os.environ.get("SCENES_PATIENCE", "1"))

@@ -8,29 +8,41 @@ It relays with asyncio's streams, and carries ends as ends. Standard library onl
 
 import asyncio
 import base64
+import ssl
 import threading
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 Address = tuple[str, int]
 
 
 class Proxy:
-    """Runs in a thread. ``asked`` are the targets of all CONNECTs that it let through."""
+    """Runs in a thread. ``asked`` are the targets of all CONNECTs that it let through.
 
-    def __init__(self, names: Mapping[Address, Address], login: str = "") -> None:
+    With ``tls`` it is an https proxy.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[Address, Address],
+        login: str = "",
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._names = names
+        self._tls = tls
         self._login = "Basic " + base64.b64encode(login.encode()).decode() if login else ""
         self.asked: list[Address] = []
         self.port = 0
+        self._serving: set[asyncio.Task[Any]] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
     @property
     def url(self) -> str:
         """Where it is, without the login."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -48,13 +60,21 @@ class Proxy:
 
     async def _run(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=2000)
+        server = await asyncio.start_server(
+            self._serve, "127.0.0.1", 0, backlog=2000, ssl=self._tls
+        )
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._over.wait()
         server.close()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        await asyncio.sleep(0)  # so that what was aborted is closed before the loop is
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.add(asyncio.current_task())  # type: ignore[arg-type]
+        back: asyncio.StreamWriter | None = None
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             target = head.split()[1].rpartition(":")
@@ -71,8 +91,10 @@ class Proxy:
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
             await asyncio.gather(_pump(reader, back), _pump(there, writer))
             back.close()
-        except (OSError, EOFError):
+        except (OSError, EOFError, asyncio.CancelledError):
             writer.transport.abort()
+            if back is not None:
+                back.transport.abort()
         finally:
             writer.close()
 
@@ -81,4 +103,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while data := await reader.read(1 << 18):
         writer.write(data)
         await writer.drain()
-    writer.write_eof()
+    if writer.can_write_eof():  # TLS has no half close
+        writer.write_eof()
+    else:
+        writer.close()

@@ -128,6 +128,8 @@ async def _dial(attempt: _Attempt, upstreams: Sequence[Upstream]) -> Dialed:
         try:
             async with asyncio.timeout(attempt.timeout):
                 return await way.open()
+        except ssl.SSLCertVerificationError as error:
+            failed.append(await asyncio.to_thread(_untrusted, error, upstream, attempt.environ))
         except OSError as error:
             failed.append(way.explain(error))
         except NetworkError as error:
@@ -290,11 +292,24 @@ class _Socks:
         )
 
 
+def _untrusted(
+    error: ssl.SSLCertVerificationError, upstream: Upstream, environ: Mapping[str, str]
+) -> NetworkError:
+    from pyodide_offline.network import witness
+
+    return witness.explain(
+        error,
+        f"the proxy {upstream}",
+        upstream.host,
+        upstream.port,
+        environ=environ,
+        way=f"{upstream.origin} names it.",
+    )
+
+
 def _kind(error: OSError) -> tuple[refusals.Kind, str]:
     if isinstance(error, socket.gaierror):
         return "name", ""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "untrusted", error.verify_message or str(error)
     if isinstance(error, ssl.SSLError):
         return "tls", error.reason or str(error)
     if isinstance(error, TimeoutError):

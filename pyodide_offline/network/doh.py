@@ -175,7 +175,9 @@ class Asker:
             raise NetworkError(f"{host} did not answer within {SECONDS:.0f} seconds.") from error
         except broken as error:
             environ = self._session.environ if self._proxies[target.resolver] else {}
-            raise failures.explain(_of_httpx(error), url, environ) from error
+            # In a thread: it may look at the certificate that was refused.
+            explained = await asyncio.to_thread(failures.explain, _of_httpx(error), url, environ)
+            raise explained from error
         reader = answers.read_json if target.resolver.form == JSON else answers.read
         answer = reader(body, name, kind)
         return Reply(answer, target.label, (time.monotonic() - began) * 1000)

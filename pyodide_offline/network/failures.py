@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pyodide_offline import redact
-from pyodide_offline.errors import NetworkError
+from pyodide_offline.errors import NetworkError, SettingsError
 
 if TYPE_CHECKING:
     import httpx
-
-_CA_STEP = (
-    "If your network inspects TLS, name its CA file: export NODE_EXTRA_CA_CERTS=/path/to/ca.pem"
-)
 
 
 def host_of(url: str) -> str:
@@ -49,12 +45,7 @@ def explain(error: "httpx.HTTPError", url: str, environ: Mapping[str, str]) -> N
     )
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = getattr(cause, "verify_message", "") or str(cause)
-            return NetworkError(
-                f"The certificate of {host} is not trusted: {_sentence(reason)}",
-                why="Neither the system's store nor a named CA file vouches for it.",
-                next_step=_CA_STEP,
-            )
+            return _untrusted(cause, url, environ, way if proxy else "")
         if isinstance(cause, ssl.SSLError):
             return NetworkError(
                 f"TLS with {host} failed: {_sentence(cause.reason or str(cause))}",
@@ -85,6 +76,21 @@ def explain(error: "httpx.HTTPError", url: str, environ: Mapping[str, str]) -> N
         why=way,
         next_step="Try again.",
     )
+
+
+def _untrusted(
+    error: ssl.SSLCertVerificationError, url: str, environ: Mapping[str, str], way: str
+) -> NetworkError:
+    """Return the error that names the issuer, which is looked at by the same proxies."""
+    from pyodide_offline.network import proxies, witness
+
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 443
+    try:
+        upstreams = proxies.for_target(environ, parts.scheme, host, port)
+    except SettingsError:
+        upstreams = []
+    return witness.explain(error, host_of(url), host, port, upstreams, environ=environ, way=way)
 
 
 def worth_another_try(error: "httpx.HTTPError") -> bool:

@@ -12,7 +12,7 @@ from pyodide_offline.network.handshake import Refused
 from pyodide_offline.network.login import PASSWORD_VARIABLE, SCHEMES, USER_VARIABLE
 from pyodide_offline.network.proxies import Upstream, authority
 
-Kind = Literal["name", "refused", "silent", "untrusted", "tls", "mute", "broken", "other"]
+Kind = Literal["name", "refused", "silent", "tls", "mute", "broken", "other"]
 _MEANING = {
     400: "It does not take CONNECT to this port, or is no proxy.",
     401: "It wants a login in the way of a web server, which a proxy must not.",
@@ -28,7 +28,6 @@ _MEANING = {
 _PORTAL = "It sends to a web page instead: perhaps a portal that wants a login in a browser."
 _MEANING.update(dict.fromkeys((301, 302, 303, 307, 308, 511), _PORTAL))
 _LATER = {429, 502, 503, 504}
-_CA_STEP = "If it is your network's proxy, name its CA file: export SSL_CERT_FILE=/path/to/ca.pem"
 _LOGIN_STEP = f"Set {USER_VARIABLE} and {PASSWORD_VARIABLE}, or give it a line in ~/.netrc."
 
 
@@ -106,10 +105,6 @@ def unreachable(
     step = "If this network needs a proxy, name it: export HTTPS_PROXY=http://host:port"
     if upstream:
         step = f"Check {upstream.origin} and NO_PROXY."
-    if kind == "untrusted":
-        return _error(
-            f"{place} has a certificate that is not trusted: {_sentence(reason)}", [named], _CA_STEP
-        )
     if kind == "tls" and upstream:
         step = f"Does it speak TLS? If not, write http:// in {upstream.origin}."
     what = {

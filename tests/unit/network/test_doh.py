@@ -204,7 +204,7 @@ def test_an_unknown_authority_is_refused_with_the_variable_for_a_ca_file(
     with pytest.raises(NetworkError) as caught:
         ask(session, [serve(GOOD).url()])
     assert "not trusted" in caught.value.why
-    assert "NODE_EXTRA_CA_CERTS" in caught.value.next_step
+    assert "--ca FILE" in caught.value.next_step
 
 
 def test_a_silent_resolver_is_given_up_and_a_closed_port_said(

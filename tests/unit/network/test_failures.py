@@ -51,8 +51,9 @@ def test_the_proxy_that_was_used_is_named_without_its_password() -> None:
     assert "s3cret" not in str(found)
 
 
-def test_an_untrusted_certificate_names_the_variable_for_a_ca_file() -> None:
-    assert "NODE_EXTRA_CA_CERTS" in failures.explain(UNTRUSTED, URL, {}).next_step
+def test_an_untrusted_certificate_names_the_option_for_a_ca_file() -> None:
+    step = failures.explain(UNTRUSTED, "https://127.0.0.1:1/", {}).next_step
+    assert "--ca FILE" in step
 
 
 @pytest.mark.parametrize(

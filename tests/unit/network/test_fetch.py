@@ -286,8 +286,8 @@ def test_an_untrusted_certificate_is_refused_at_once_and_the_way_out_named(
         with pytest.raises(NetworkError) as caught:
             fetch.read(session, f"{secure.origin}/a", max_bytes=10)
         assert secure.requests == []
-    assert "is not trusted: self-signed certificate" in caught.value.what
-    assert "NODE_EXTRA_CA_CERTS" in caught.value.next_step
+    assert 'is not trusted: "Test Inspection CA" has signed itself.' in caught.value.what
+    assert "--ca FILE" in caught.value.next_step
     assert pauses == []
 
 

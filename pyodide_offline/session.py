@@ -14,7 +14,8 @@ class Session:
     """The store, the user's environment and whether the network may be asked.
 
     ``project`` is the folder that the command is about, ``cache_dir`` the folder that
-    workerd reads bundles from.
+    workerd reads bundles from. ``proxies`` and ``pac`` are what the user named to us: URLs,
+    and the path or URL of a PAC file.
     """
 
     store: Store
@@ -23,6 +24,8 @@ class Session:
     cache_dir: Path
     offline: bool = False
     progress: Progress = field(default_factory=Silent)
+    proxies: tuple[str, ...] = ()
+    pac: str = ""
 
     def require_network(self, what: str) -> None:
         """Raise OfflineError if ``--offline`` forbids to fetch ``what``."""

@@ -17,10 +17,8 @@ INTERRUPTED = 130
 
 def guarded(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command group; turn every error into lines and a status."""
-    from pyodide_offline.cli.app import app
-
     try:
-        status = app.main(args=arguments, prog_name="pyodide-offline", standalone_mode=False)
+        status = _run(arguments)
     except click.exceptions.Abort:
         sys.exit(INTERRUPTED)
     except KeyboardInterrupt:
@@ -39,6 +37,20 @@ def guarded(arguments: Sequence[str] | None = None) -> NoReturn:
         _report_bug(error)
         sys.exit(BUG)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _run(arguments: Sequence[str] | None) -> object:
+    """Run the command; once more where a person then tells a login that was missing."""
+    from pyodide_offline.cli.app import app
+
+    while True:
+        try:
+            return app.main(args=arguments, prog_name="pyodide-offline", standalone_mode=False)
+        except PyodideOfflineError:
+            from pyodide_offline.cli import prompt
+
+            if not prompt.answered():
+                raise
 
 
 def show(error: PyodideOfflineError) -> None:

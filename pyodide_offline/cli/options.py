@@ -96,6 +96,28 @@ def supplying(function: F) -> F:
     return bringing(function)
 
 
+def proxying(function: F) -> F:
+    """Add --proxy and --pac."""
+    for option in (
+        click.option(
+            "--pac",
+            envvar="PYODIDE_OFFLINE_PAC",
+            metavar="FILE|URL",
+            help="A script that tells the proxy for each host.",
+        ),
+        click.option(
+            "--proxy",
+            "proxies",
+            multiple=True,
+            envvar="PYODIDE_OFFLINE_PROXY",
+            metavar="URL",
+            help="Through this proxy; several are tried in order.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def as_json(function: F) -> F:
     """Add --json."""
     return click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")(function)
@@ -109,6 +131,8 @@ def session(
     offline: bool = False,
     quiet: bool = False,
     plain: bool = False,
+    proxies: tuple[str, ...] = (),
+    pac: str | None = None,
 ) -> Session:
     """Make the session of one command."""
     environ = dict(os.environ)
@@ -121,6 +145,8 @@ def session(
         ),
         offline=offline,
         progress=_progress(quiet=quiet, plain=plain),
+        proxies=proxies,
+        pac=pac or "",
     )
 
 

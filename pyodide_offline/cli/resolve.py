@@ -44,9 +44,10 @@ Examples:
     metavar="URL",
     help="Ask this one; may be repeated.  [default: Cloudflare, Google, Quad9]",
 )
-@click.option("--direct", is_flag=True, help="Past the proxy of the environment.")
+@click.option("--direct", is_flag=True, help="Past every proxy.")
 @click.option("--hosts", "as_hosts", is_flag=True, help="Print lines for a hosts file.")
 @click.option("--compare", is_flag=True, help="System, HTTPS, HTTPS through the proxy, together.")
+@options.proxying
 @options.storage
 @options.as_json
 @options.loudness
@@ -58,6 +59,8 @@ def resolve(
     direct: bool,
     as_hosts: bool,
     compare: bool,
+    proxies: tuple[str, ...],
+    pac: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
     as_json: bool,
@@ -78,7 +81,14 @@ def resolve(
         names = list(dict.fromkeys(feature.canonical(host) for host in hosts))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="HOST") from error
-    session = options.session(cache_dir=cache_dir, store_dir=store_dir, quiet=quiet, plain=as_json)
+    session = options.session(
+        cache_dir=cache_dir,
+        store_dir=store_dir,
+        quiet=quiet,
+        plain=as_json,
+        proxies=proxies,
+        pac=pac,
+    )
     wanted = tuple(dict.fromkeys(types)) or feature.ADDRESSES
     if as_hosts:
         wanted = feature.ADDRESSES
@@ -152,7 +162,7 @@ def _compared(compared: "list[Comparison]", *, as_json: bool) -> int:
         for way, reason in silent.items():
             click.echo(f"{way}: {reason}", err=True)
         if len(ways) == 2:
-            click.echo("No proxy is named (HTTPS_PROXY), so there is no third way.")
+            click.echo("No proxy is named, so there is no third way.")
     known = all(any(view.addresses for view in one.views) for one in compared)
     return 0 if known else 1
 

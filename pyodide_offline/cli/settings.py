@@ -19,6 +19,8 @@ KNOWN = {
     "python": str,
     "wrangler": str,
     "resolver": str,
+    "proxy": str,
+    "pac": str,
     "quiet": bool,
 }
 CONFIG_VARIABLE = "PYODIDE_OFFLINE_CONFIG"
@@ -27,8 +29,9 @@ CONFIG_VARIABLE = "PYODIDE_OFFLINE_CONFIG"
 def defaults(commands: Iterable[str]) -> dict[str, Any]:
     """Return click's default map: the same settings for each command and its own commands."""
     values = {name.replace("-", "_"): value for name, value in load(Path.cwd()).items()}
-    if "resolver" in values:  # an option that may be repeated
-        values["resolver"] = values["resolver"].split()
+    for setting, option in {"resolver": "resolver", "proxy": "proxies"}.items():
+        if setting in values:  # an option that may be repeated
+            values[option] = values.pop(setting).split()
     below = "list verify prune path install apply revert status diff"
     nested = dict.fromkeys(below.split(), values)
     return {name: {**values, **nested} for name in commands}

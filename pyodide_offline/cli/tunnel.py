@@ -42,7 +42,6 @@ statistics. Passwords for --proxy belong into a variable: others see command lin
     metavar="HOST[:PORT]",
     help="Where it leads, may be repeated.  [default: what the project's workerd wants]",
 )
-@click.option("--proxy", "proxies", multiple=True, metavar="URL", help="Through this proxy.")
 @click.option("--hosts", is_flag=True, help="Name the targets in the hosts file meanwhile.")
 @click.option("--public", is_flag=True, help="Allow --listen to name more than loopback.")
 @click.option(
@@ -59,19 +58,21 @@ statistics. Passwords for --proxy belong into a variable: others see command lin
     help="The worker's folder.  [default: here]",
 )
 @click.option("--wrangler", metavar="VERSION", envvar="PYODIDE_OFFLINE_WRANGLER", help="As in run.")
+@options.proxying
 @options.storage
 @options.quietness
 def tunnel(
     command: tuple[str, ...],
     listen: str,
     wanted: tuple[str, ...],
-    proxies: tuple[str, ...],
     hosts: bool,
     public: bool,
     idle: float | None,
     metrics: bool,
     project: Path | None,
     wrangler: str | None,
+    proxies: tuple[str, ...],
+    pac: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
     quiet: bool,
@@ -90,7 +91,11 @@ def tunnel(
             f"--listen {listen} would let others in: say --public too if that is meant."
         )
     session = options.session(
-        cache_dir=cache_dir, store_dir=store_dir, project=project, quiet=quiet
+        cache_dir=cache_dir,
+        store_dir=store_dir,
+        project=project,
+        quiet=quiet,
+        pac=pac,
     )
 
     def say(sentence: str) -> None:

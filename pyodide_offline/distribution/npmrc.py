@@ -3,11 +3,7 @@
 The rules, from npm's documentation (config, npmrc, registry) and seen on npm 11:
 
 - Sources, first wins: npm_config_* variables, the project's .npmrc, the user's, the global.
-- Variable names: the prefix in any case, then ``_`` is ``-`` and case does not matter,
-  except for names that begin with ``//``, which stay as they are. Empty ones count as unset.
-- Files: ``key = value`` lines, ``;`` and ``#`` begin comments, values may be in quotes.
-- ``${NAME}`` is replaced from the environment; unset it stays as written, and with a
-  question mark, ``${NAME?}``, it becomes empty.
+- Files and variables are read as ``npmfile`` has it.
 - Logins belong to a registry: ``//host/path/:_authToken``, or ``:_auth``, or ``:username``
   with ``:_password`` (base64). The longest path that the registry's URL begins with wins.
 """
@@ -15,17 +11,13 @@ The rules, from npm's documentation (config, npmrc, registry) and seen on npm 11
 import base64
 import binascii
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from pyodide_offline import process
+from pyodide_offline import npmfile, process
 from pyodide_offline.errors import RegistryError, ToolchainError
-
-_PREFIX = "npm_config_"
-_VARIABLE = re.compile(r"(?P<slashes>\\*)\$\{(?P<name>[^${}?]+)(?P<soft>\?)?\}")
 
 
 @dataclass(frozen=True)
@@ -130,8 +122,11 @@ class Config:
 
 def load(environ: Mapping[str, str], project: Path, npm: Sequence[str] | None) -> Config:
     """Read npm's configuration for a project, npm itself being asked for its defaults."""
-    root = _project_root(project)
-    variables = dict(_variables(environ))
+    root = npmfile.project_root(project)
+    variables = {
+        key: Setting(value, f"the variable {name}")
+        for key, value, name in npmfile.variables(environ)
+    }
     told = _ask_npm(environ, root, npm) if npm else {}
     user = _path(variables, told, "userconfig") or _home(environ) / ".npmrc"
     machine = _path(variables, told, "globalconfig")
@@ -148,46 +143,9 @@ def load(environ: Mapping[str, str], project: Path, npm: Sequence[str] | None) -
     return Config(merged, [str(file) for file in dict.fromkeys(files)])
 
 
-def parse(text: str, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield keys and values of an npmrc file's text, variables replaced."""
-    for raw in text.splitlines():
-        line = raw.strip()
-        if not line or line[0] in ";#[":
-            continue
-        key, equals, value = line.partition("=")
-        yield (
-            _expand(_plain(key.strip()), environ),
-            _expand(_plain(value.strip()), environ) if equals else "true",
-        )
-
-
-def _plain(text: str) -> str:
-    """Take quotes or a trailing comment off."""
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        if text[0] == "'":
-            return text[1:-1]
-        try:
-            return str(json.loads(text))
-        except ValueError:
-            return text
-    kept = re.match(r"(?:\\[;#\\]|[^;#])*", text)
-    return re.sub(r"\\([;#\\])", r"\1", kept[0]).strip() if kept else text
-
-
-def _expand(text: str, environ: Mapping[str, str]) -> str:
-    def put(match: re.Match[str]) -> str:
-        slashes = match["slashes"]
-        if len(slashes) % 2:
-            return match[0][(len(slashes) + 1) // 2 :]
-        unset = "" if match["soft"] else match[0][len(slashes) :]
-        return slashes[: len(slashes) // 2] + environ.get(match["name"], unset)
-
-    return _VARIABLE.sub(put, text)
-
-
 def _usable(key: str, setting: Setting, authorization: str) -> Login:
     """Return the login, or what is wrong with it: a variable that is not set, odd bytes."""
-    if unset := _VARIABLE.search(setting.value):
+    if unset := npmfile.VARIABLE.search(setting.value):
         return Login(key, setting.source, problem=f"uses ${{{unset['name']}}}, which is not set")
     if not authorization:
         return Login(key, setting.source, problem="is not base64")
@@ -212,31 +170,13 @@ def _prefixes(url: str) -> Iterator[str]:
         path = path.rpartition("/")[0]
 
 
-def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, Setting]]:
-    for name, value in environ.items():
-        if not name.lower().startswith(_PREFIX) or not value:
-            continue
-        key = name[len(_PREFIX) :]
-        if not key.startswith("//"):
-            key = key[:1].lower() + key[1:].lower().replace("_", "-")
-        yield key, Setting(value, f"the variable {name}")
-
-
 def _read(file: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, Setting]]:
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return  # npm, too, goes on without a file that it cannot read
-    for key, value in parse(text, environ):
+    for key, value in npmfile.parse(text, environ):
         yield key, Setting(value, str(file))
-
-
-def _project_root(folder: Path) -> Path:
-    """Return the folder whose .npmrc is the project's: the nearest with a package."""
-    for one in (folder, *folder.parents):
-        if (one / "package.json").is_file() or (one / "node_modules").is_dir():
-            return one
-    return folder
 
 
 def _home(environ: Mapping[str, str]) -> Path:

@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 
 from pyodide_offline import process
 from pyodide_offline.errors import NetworkError, ProjectError
-from pyodide_offline.network import connect, hosts, proxies, targets
+from pyodide_offline.network import connect, hosts, targets
 from pyodide_offline.network.plane import Far
 from pyodide_offline.network.proxies import Upstream
 from pyodide_offline.network.targets import Listen, Target, joined
 from pyodide_offline.network.tunnel import Statistics, Tunnel
+from pyodide_offline.network.upstreams import Upstreams
 from pyodide_offline.session import Session
 from pyodide_offline.workers import probe, project
 from pyodide_offline.workers.toolchain import chain
@@ -58,7 +59,8 @@ def run(
     """
     options = options or Options()
     wanted = options.targets or default_targets(session, options.wrangler)
-    ways = {one: _upstreams(session, one, options) for one in wanted}
+    found = Upstreams(session, options.proxies)
+    ways = {one: found.for_target("https", one.host, one.port) for one in wanted}
     groups = targets.plan(options.listen, wanted)
     dialer = _Dialer(session.environ, ways)
     if options.hosts:
@@ -111,12 +113,6 @@ def summary(told: Statistics) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count} bytes"
-
-
-def _upstreams(session: Session, target: Target, options: Options) -> list[Upstream]:
-    return proxies.for_target(
-        session.environ, "https", target.host, target.port, named=options.proxies
-    )
 
 
 def _by(upstreams: Sequence[Upstream]) -> str:

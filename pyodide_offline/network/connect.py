@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from pyodide_offline import __version__
 from pyodide_offline.errors import NetworkError
-from pyodide_offline.network import login, refusals, sockets, socks
+from pyodide_offline.network import credentials, refusals, sockets, socks
 from pyodide_offline.network.handshake import Established, Event, Handshake, Refused
 from pyodide_offline.network.lockout import Lockout
 from pyodide_offline.network.proxies import Upstream
@@ -114,27 +114,44 @@ class _Attempt:
 
 
 async def _dial(attempt: _Attempt, upstreams: Sequence[Upstream]) -> Dialed:
-    host, port = attempt.host, attempt.port
-    if not upstreams:
-        try:
-            async with asyncio.timeout(attempt.timeout):
-                return Dialed(await sockets.open_raw(host, port, attempt.family))
-        except OSError as error:  # TimeoutError is one
-            raise refusals.unreachable(host, port, None, *_kind(error)) from error
     failed: list[NetworkError] = []
-    for upstream in upstreams:
-        through = _Socks if upstream.scheme.startswith("socks") else _Http
-        way = through(attempt, upstream)
+    for upstream in upstreams or (None,):
+        way = _way(attempt, upstream)
         try:
             async with asyncio.timeout(attempt.timeout):
                 return await way.open()
         except ssl.SSLCertVerificationError as error:
+            assert upstream is not None  # noqa: S101 - for mypy: the TLS here is the proxy's
             failed.append(await asyncio.to_thread(_untrusted, error, upstream, attempt.environ))
-        except OSError as error:
-            failed.append(way.explain(error))
+        except OSError as error:  # TimeoutError is one
+            made = way.explain(error)
+            made.__cause__ = error
+            failed.append(made)
         except NetworkError as error:
             failed.append(error)
     raise refusals.last_of(failed) if len(failed) > 1 else failed[0]
+
+
+def _way(attempt: _Attempt, upstream: Upstream | None) -> "_Direct | _Http | _Socks":
+    if upstream is None or upstream.scheme == "direct":
+        return _Direct(attempt)
+    return (_Socks if upstream.scheme.startswith("socks") else _Http)(attempt, upstream)
+
+
+class _Direct:
+    """The way to the target itself."""
+
+    def __init__(self, attempt: _Attempt) -> None:
+        self._attempt = attempt
+
+    async def open(self) -> Dialed:
+        """Return the connection. Raises OSError."""
+        attempt = self._attempt
+        return Dialed(await sockets.open_raw(attempt.host, attempt.port, attempt.family))
+
+    def explain(self, error: OSError) -> NetworkError:
+        """Return the error for a connection that failed or took too long."""
+        return refusals.unreachable(self._attempt.host, self._attempt.port, None, *_kind(error))
 
 
 class _Http:
@@ -148,7 +165,7 @@ class _Http:
             self._handshake = Handshake(
                 attempt.host,
                 attempt.port,
-                credentials=lambda: login.find(upstream, attempt.environ),
+                credentials=lambda: credentials.find(upstream, attempt.environ),
                 proxy_host=upstream.host,
                 agent=AGENT,
                 scheme=attempt.lockout.scheme(upstream),
@@ -212,9 +229,9 @@ class _Http:
             trying = False
             while True:
                 out = self._handshake.bytes_to_send()
-                credentials = self._handshake.login.credentials
-                if self._handshake.login.proving and credentials is not None and not trying:
-                    trial = self._attempt.lockout.trial(self._upstream, credentials)
+                known = self._handshake.login.credentials
+                if self._handshake.login.proving and known is not None and not trying:
+                    trial = self._attempt.lockout.trial(self._upstream, known)
                     await held.enter_async_context(trial)
                     trying = True
                 if out:
@@ -224,20 +241,22 @@ class _Http:
                     return event
 
     def _remember(self, event: Event) -> None:
-        credentials, scheme = self._handshake.login.credentials, self._handshake.login.scheme
-        if credentials is None or not scheme:
+        known, scheme = self._handshake.login.credentials, self._handshake.login.scheme
+        if known is None or not scheme:
             return
         if isinstance(event, Refused) and event.login == "refused":
-            self._attempt.lockout.failed(self._upstream, credentials, self._refused(event))
+            self._attempt.lockout.failed(self._upstream, known, self._refused(event))
         elif isinstance(event, Established) or (
             # No to the target, after the login: that was taken.
             isinstance(event, Refused)
             and event.status not in (0, 407)
             and self._handshake.login.proving
         ):
-            self._attempt.lockout.went_well(self._upstream, credentials, scheme)
+            self._attempt.lockout.went_well(self._upstream, known, scheme)
 
     def _refused(self, event: Refused) -> NetworkError:
+        if event.login == "missing":
+            credentials.missed(self._upstream)
         return refusals.refused(self._attempt.host, self._attempt.port, self._upstream, event)
 
     def _dialed(self, link: Link, early: bytes) -> Dialed:
@@ -257,14 +276,14 @@ class _Socks:
     async def open(self) -> Dialed:
         """Return the tunnel. Raises OSError, NetworkError."""
         upstream, attempt = self._upstream, self._attempt
-        found = login.find(upstream, attempt.environ)
-        credentials = found if found and found.user else None
+        found = credentials.find(upstream, attempt.environ)
+        known = found if found and found.user else None
         async with AsyncExitStack() as held:
-            if credentials is not None:
-                await held.enter_async_context(attempt.lockout.trial(upstream, credentials))
+            if known is not None:
+                await held.enter_async_context(attempt.lockout.trial(upstream, known))
             try:
                 made = await socks.connect(
-                    upstream, attempt.host, attempt.port, credentials, attempt.family
+                    upstream, attempt.host, attempt.port, known, attempt.family
                 )
             except socks.SocksRefusedError as error:
                 explained = refusals.socks(
@@ -274,13 +293,15 @@ class _Socks:
                     error.reason,
                     login=error.login,
                     missing=error.missing,
-                    source=credentials.source if credentials else "",
+                    source=known.source if known else "",
                 )
-                if error.login and credentials is not None:
-                    attempt.lockout.failed(upstream, credentials, explained)
+                if error.missing:
+                    credentials.missed(upstream)
+                if error.login and known is not None:
+                    attempt.lockout.failed(upstream, known, explained)
                 raise explained from error
-            if credentials is not None:
-                attempt.lockout.went_well(upstream, credentials, "socks5")
+            if known is not None:
+                attempt.lockout.went_well(upstream, known, "socks5")
         return Dialed(made, upstream=upstream)
 
     def explain(self, error: OSError) -> NetworkError:

@@ -19,10 +19,11 @@ from urllib.parse import urlsplit
 
 from pyodide_offline import __version__
 from pyodide_offline.errors import NetworkError
-from pyodide_offline.network import answers, failures, proxies, resolvers, trust
+from pyodide_offline.network import answers, failures, resolvers, trust
 from pyodide_offline.network.answers import Answer, BadAnswerError
 from pyodide_offline.network.proxies import Upstream
 from pyodide_offline.network.resolvers import JSON, Resolver, Target
+from pyodide_offline.network.upstreams import Upstreams
 from pyodide_offline.session import Session
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Asker:
 
     def __init__(self, session: Session, chosen: Sequence[Resolver], way: str = AUTO) -> None:
         self._session = session
-        self._proxies = {one: proxy(one.url, session.environ, way) for one in chosen}
+        self._proxies = {one: proxy(one.url, session, way) for one in chosen}
         direct = [one for one in chosen if not self._proxies[one]]
         proxied = [one for one in chosen if self._proxies[one]]
         first, *later = resolvers.waves(direct, proxied=False) or [[]]
@@ -256,18 +257,18 @@ def _few(reasons: Mapping[str, str]) -> str:
     return " ".join(parts[:3])
 
 
-def proxy(url: str, environ: Mapping[str, str], way: str = AUTO) -> Upstream | None:
+def proxy(url: str, session: Session, way: str = AUTO) -> Upstream | None:
     """Return the proxy for a resolver, decided by its name and not by an address it has.
 
     Raises SettingsError for one that cannot be used.
     """
     if way == DIRECT:
         return None
-    if way == PROXY:
-        environ = {key: value for key, value in environ.items() if key.lower() != "no_proxy"}
     parts = urlsplit(url)
-    named = proxies.for_target(environ, "https", parts.hostname or "", parts.port or 443)
-    return named[0] if named else None
+    named = Upstreams(session).for_target(
+        "https", parts.hostname or "", parts.port or 443, heed_no_proxy=way != PROXY
+    )
+    return next((one for one in named if one.scheme != "direct"), None)
 
 
 def _check(response: "httpcore.Response", *, json: bool) -> None:

@@ -26,7 +26,7 @@ import h11
 
 from pyodide_offline import redact
 from pyodide_offline.network import challenges
-from pyodide_offline.network.login import Credentials
+from pyodide_offline.network.credentials import Credentials
 from pyodide_offline.network.proxies import authority
 from pyodide_offline.network.rounds import Rounds, Trouble
 

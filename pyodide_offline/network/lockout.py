@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from pyodide_offline.errors import NetworkError
-from pyodide_offline.network.login import Credentials
+from pyodide_offline.network.credentials import Credentials
 from pyodide_offline.network.proxies import Upstream
 
 PAUSE = 600.0  # seconds; accounts are locked by several failures within minutes

@@ -6,43 +6,23 @@ Rules, and where they come from:
   the strongest it knows), one after the other only as long as nothing was sent that proves
   the password. A proof that was refused is the end: repeating it locks accounts.
 - Negotiate and NTLM (RFC 4559) come from pyspnego; Kerberos needs its extra of that name.
-- User and password come from the proxy's URL, then from USER_VARIABLE and
-  PASSWORD_VARIABLE, then from the proxy's own line in ~/.netrc. A proxy that the user did
-  not name gets only what that file holds for it; its ``default`` entry is for no proxy.
+- Where user and password come from is in ``credentials``.
 """
 
 import base64
 import binascii
-import netrc
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
-from pyodide_offline.errors import SettingsError
 from pyodide_offline.network.challenges import Challenge
+from pyodide_offline.network.credentials import Credentials
 from pyodide_offline.network.digest_login import Digest, fits
-from pyodide_offline.network.proxies import Upstream
 
-USER_VARIABLE = "PYODIDE_OFFLINE_PROXY_USER"
-PASSWORD_VARIABLE = "PYODIDE_OFFLINE_PROXY_PASSWORD"  # noqa: S105
 SCHEMES = ("negotiate", "ntlm", "digest", "basic")  # the strongest first
 
 
 class CannotLogInError(Exception):
     """This scheme does not work from here: no ticket, no library, a broken token."""
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """User and password, and where they were found.
-
-    Without a user they stand for the login of the system: a Kerberos ticket.
-    """
-
-    user: str
-    password: str = field(repr=False)
-    source: str = ""
 
 
 class Stepper(Protocol):
@@ -63,21 +43,6 @@ class Stepper(Protocol):
         """
 
 
-def find(upstream: Upstream, environ: Mapping[str, str]) -> Credentials | None:
-    """Return what this proxy may be told, or None. Raises SettingsError for a broken .netrc."""
-    user, password = upstream.user, upstream.password
-    if user and password is not None:
-        return Credentials(user, password, upstream.origin)
-    if upstream.named and (known := environ.get(USER_VARIABLE)) and user in (None, "", known):
-        return Credentials(known, environ.get(PASSWORD_VARIABLE, ""), USER_VARIABLE)
-    if stored := _stored(upstream, environ, user):
-        return stored
-    if user:
-        secret = environ.get(PASSWORD_VARIABLE, "") if upstream.named else ""
-        return Credentials(user, secret, upstream.origin)
-    return Credentials("", "", "the system's login") if upstream.named else None
-
-
 def choose(
     challenges: Sequence[Challenge],
     credentials: Credentials | None,
@@ -94,7 +59,7 @@ def choose(
     if credentials is None:
         return None
     for scheme in SCHEMES:
-        if scheme in without or (scheme != "negotiate" and not credentials.user):
+        if scheme in without or (scheme != "negotiate" and not credentials.known):
             continue
         for challenge in challenges:
             if challenge.scheme == scheme and _possible(challenge, credentials):
@@ -188,30 +153,6 @@ def _possible(challenge: Challenge, credentials: Credentials) -> bool:
         return fits(challenge)
     # RFC 7617 §2: a user with a colon cannot be written.
     return challenge.scheme != "basic" or ":" not in credentials.user
-
-
-def _stored(upstream: Upstream, environ: Mapping[str, str], user: str | None) -> Credentials | None:
-    named = environ.get("NETRC")
-    home = environ.get("HOME") or environ.get("USERPROFILE")
-    if not named and not home:
-        return None
-    file = Path(named) if named else Path(home or "") / ".netrc"
-    try:
-        hosts = netrc.netrc(file).hosts
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (netrc.NetrcParseError, OSError, UnicodeError) as error:
-        where = f", line {error.lineno}" if isinstance(error, netrc.NetrcParseError) else ""
-        raise SettingsError(
-            f"{file} cannot be read{where}.",
-            why=f"The login for the proxy {upstream} was looked for in it.",
-            next_step=f"Repair it, or set {USER_VARIABLE} and {PASSWORD_VARIABLE}.",
-        ) from None  # the parser's words quote the line
-    for name in (upstream.address, upstream.host):
-        login, _, password = hosts.get(name) or ("", "", "")
-        if name != "default" and login and user in (None, "", login):
-            return Credentials(login, password, str(file))
-    return None
 
 
 _MAKERS: Mapping[str, Callable[[Credentials, str, str], Stepper]] = {

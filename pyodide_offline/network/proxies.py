@@ -6,6 +6,7 @@ The rules, and where they come from:
 - Else the variable of the target's scheme, else ALL_PROXY; lower case before upper case;
   an empty one counts as unset (curl, "Environment"). In a CGI program HTTP_PROXY comes from
   a request's header and not from the user (httpoxy, CVE-2016-5385): not read there.
+- Else what another program's settings name, see ``borrowed``: npm's, then pip's.
 - A proxy without a scheme is an http one. Userinfo is percent-decoded (RFC 3986 §3.2.1).
 - NO_PROXY takes targets out, whoever named the proxy. Programs read it differently; what
   any of the common ones takes as "direct" is direct here, see ``bypass``.
@@ -13,14 +14,14 @@ The rules, and where they come from:
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 from urllib.parse import unquote
 
 from pyodide_offline.errors import SettingsError
 
-Scheme = Literal["http", "https", "socks5", "socks5h"]
+Scheme = Literal["http", "https", "socks5", "socks5h", "direct"]
 DEFAULT_PORTS: Mapping[str, int] = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 OPTION = "--proxy"
 
@@ -36,7 +37,8 @@ class Upstream:
     """A proxy, and which variable or option named it (``origin``).
 
     ``named`` is false for one that a script or a server chose (PAC): it gets no password
-    that the user did not store for exactly this host.
+    that the user did not store for exactly this host. The scheme ``direct`` is for DIRECT
+    among the proxies of such a script: the target itself is connected to.
     """
 
     scheme: Scheme
@@ -54,7 +56,20 @@ class Upstream:
 
     def __str__(self) -> str:
         """Return the URL without user and password."""
-        return f"{self.scheme}://{self.address}"
+        return "no proxy" if self.scheme == "direct" else f"{self.scheme}://{self.address}"
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """A proxy in another program's settings, for targets of ``scheme`` (all if empty).
+
+    ``origin`` says where it is written, ``no_proxy`` what those settings take out.
+    """
+
+    value: str = field(repr=False)
+    origin: str
+    scheme: str = ""
+    no_proxy: str = ""
 
 
 def authority(host: str, port: int) -> str:
@@ -71,7 +86,7 @@ def parse(url: str, origin: str) -> Upstream:
     scheme = "http"
     if match := _SCHEME.match(text):
         scheme, text = match[1].lower(), text[match.end() :]
-    if scheme not in get_args(Scheme):
+    if scheme not in DEFAULT_PORTS:
         raise _unusable(origin, f"{scheme}:// is not a kind of proxy that is known here.")
     address, rest = _split(text, "/?#")
     if "@" in rest:
@@ -98,21 +113,33 @@ def for_target(
     port: int,
     *,
     named: Sequence[str] = (),
+    borrowed: Callable[[], Sequence[Borrowed]] = tuple,
 ) -> list[Upstream]:
     """Return the proxies for a target, in the order to try them; an empty list is: direct.
 
     ``scheme`` is the target's ("https" for anything that is to be tunnelled), ``named``
-    what ``--proxy`` said. Raises SettingsError for a proxy that cannot be used.
+    what ``--proxy`` said; ``borrowed`` is called where neither that nor a variable names
+    one. Raises SettingsError for a proxy that cannot be used.
     """
-    no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    if bypass(no_proxy, host, port) is not None:
+    if exempt(environ, host, port):
         return []
     if named:
         return [parse(one, OPTION) for one in named if one.strip()]
     for name in variables(environ, scheme):
         if value := environ.get(name, "").strip():
             return [parse(value, name)]
+    target = _TARGET_SCHEMES.get(scheme.lower(), scheme.lower())
+    for one in borrowed():
+        if one.scheme in ("", target):
+            out = bypass(one.no_proxy, host, port) is not None
+            return [] if out else [parse(one.value, one.origin)]
     return []
+
+
+def exempt(environ: Mapping[str, str], host: str, port: int) -> bool:
+    """Say whether NO_PROXY takes a target out, whoever names a proxy."""
+    no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    return bypass(no_proxy, host, port) is not None
 
 
 def variables(environ: Mapping[str, str], scheme: str) -> list[str]:

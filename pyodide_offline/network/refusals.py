@@ -8,8 +8,9 @@ from typing import Literal
 
 from pyodide_offline import redact
 from pyodide_offline.errors import NetworkError
+from pyodide_offline.network.credentials import PASSWORD_VARIABLE, USER_VARIABLE
 from pyodide_offline.network.handshake import Refused
-from pyodide_offline.network.login import PASSWORD_VARIABLE, SCHEMES, USER_VARIABLE
+from pyodide_offline.network.login import SCHEMES
 from pyodide_offline.network.proxies import Upstream, authority
 
 Kind = Literal["name", "refused", "silent", "tls", "mute", "broken", "other"]
@@ -28,6 +29,7 @@ _MEANING = {
 _PORTAL = "It sends to a web page instead: perhaps a portal that wants a login in a browser."
 _MEANING.update(dict.fromkeys((301, 302, 303, 307, 308, 511), _PORTAL))
 _LATER = {429, 502, 503, 504}
+_NO_USER = "no user is known for it"
 _LOGIN_STEP = f"Set {USER_VARIABLE} and {PASSWORD_VARIABLE}, or give it a line in ~/.netrc."
 
 
@@ -60,15 +62,16 @@ def _login(upstream: Upstream, event: Refused) -> NetworkError:
             "Correct them, or ask who runs the proxy whether the account is locked.",
         )
     if event.login == "missing":
+        lacking = f"no password is known for {upstream.user}" if upstream.user else _NO_USER
         return _error(
-            f"The proxy {upstream} wants a login, and no user is known for it.",
+            f"The proxy {upstream} wants a login, and {lacking}.",
             [f"It offers: {offered}.", _named(upstream)],
             _LOGIN_STEP,
         )
     return _error(
         f"The proxy {upstream} wants a login of a kind that cannot be given.",
         [f"It offers: {offered}; known here: {', '.join(SCHEMES)}.", _named(upstream)],
-        "For Negotiate without a password: pip install 'pyspnego[kerberos]', then kinit.",
+        "For Negotiate without a password: pip install 'pyodide-offline[kerberos]', then kinit.",
     )
 
 

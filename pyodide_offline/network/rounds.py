@@ -9,14 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pyodide_offline.network.challenges import Challenge
+from pyodide_offline.network.credentials import Credentials
 from pyodide_offline.network.digest_login import strongest
-from pyodide_offline.network.login import (
-    SCHEMES,
-    CannotLogInError,
-    Credentials,
-    Stepper,
-    choose,
-)
+from pyodide_offline.network.login import SCHEMES, CannotLogInError, Stepper, choose
 
 MAX_ROUNDS = 8  # Kerberos with mutual steps needs three
 
@@ -88,7 +83,7 @@ class Rounds:
         while True:
             self._stepper = self._stepper or self._choose(offered)
             if self._stepper is None:
-                known = self.credentials is not None and bool(self.credentials.user)
+                known = self.credentials is not None and self.credentials.known
                 able = any(one.scheme in SCHEMES for one in offered)
                 return GivenUp("missing" if able and not known else "unknown")
             challenge = _for(self._stepper.scheme, offered)

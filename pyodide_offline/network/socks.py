@@ -7,7 +7,7 @@ has it.
 import socket
 
 from pyodide_offline.network import sockets
-from pyodide_offline.network.login import Credentials
+from pyodide_offline.network.credentials import Credentials
 from pyodide_offline.network.proxies import Upstream
 
 _REFUSED_LOGIN = "authentication failure"

@@ -39,6 +39,14 @@ def test_click_gets_them_for_each_command(folder, own, monkeypatch):
     assert found["cache"]["list"]["cache_dir"] == "/c"
 
 
+def test_what_may_be_repeated_is_parted_by_spaces(folder, own, monkeypatch):
+    monkeypatch.chdir(folder)
+    own.write_text('proxy = "http://a:1 http://b:1"\npac = "http://wpad/p.pac"\n')
+    found = settings.defaults(["tunnel"])["tunnel"]
+    assert found["proxies"] == ["http://a:1", "http://b:1"]
+    assert found["pac"] == "http://wpad/p.pac"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pyodide_offline import npmfile
 from pyodide_offline.distribution import npmrc
 from pyodide_offline.errors import RegistryError
 
@@ -27,7 +28,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def _config(text: str, **environ: str) -> npmrc.Config:
-    settings = {k: npmrc.Setting(v, "a file") for k, v in npmrc.parse(text, environ)}
+    settings = {k: npmrc.Setting(v, "a file") for k, v in npmfile.parse(text, environ)}
     return npmrc.Config(settings, ["a file"])
 
 
@@ -41,44 +42,6 @@ def _fake_npm(folder: Path, answer: str, status: int = 0) -> list[str]:
         f"print({answer!r}); sys.exit({status})\n"
     )
     return [sys.executable, str(script)]
-
-
-def test_lines_comments_quotes_and_sections_are_read_as_npm_does() -> None:
-    text = """
-; a comment
-# another
-registry = https://a.example/ ; behind a value
-[section]
-"quoted" = "with ; and \\u00e9"
-'single'='as # it is'
-escaped = one\\;two\\#three
-flag
-empty =
-"""
-    assert dict(npmrc.parse(text, {})) == {
-        "registry": "https://a.example/",
-        "quoted": "with ; and é",
-        "single": "as # it is",
-        "escaped": "one;two#three",
-        "flag": "true",
-        "empty": "",
-    }
-
-
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
-        ("${SET}", "value"),
-        ("a-${SET}-${SET}", "a-value-value"),
-        ("${UNSET}", "${UNSET}"),
-        ("${UNSET?}", ""),
-        ("${SET?}", "value"),
-        (r"\${SET}", "${SET}"),
-        ("$SET", "$SET"),
-    ],
-)
-def test_variables_in_values_are_replaced(written: str, read: str) -> None:
-    assert dict(npmrc.parse(f"k={written}", {"SET": "value"})) == {"k": read}
 
 
 def test_variables_in_keys_are_replaced() -> None:

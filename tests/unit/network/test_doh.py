@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -312,8 +313,9 @@ def test_a_proxy_that_cannot_be_used_is_said(
         ({"https_proxy": "http://p:1"}, doh.DIRECT, "None"),
     ],
 )
-def test_which_proxy(environ: dict[str, str], way: str, found: str) -> None:
-    assert str(doh.proxy("https://dns.test:8443/q", environ, way)) == found
+def test_which_proxy(session: Session, environ: dict[str, str], way: str, found: str) -> None:
+    mine = replace(session, environ=environ)
+    assert str(doh.proxy("https://dns.test:8443/q", mine, way)) == found
 
 
 def test_a_ca_file_that_is_missing_does_not_stop_it(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pyodide_offline.network import handshake as module
+from pyodide_offline.network.credentials import Credentials
 from pyodide_offline.network.handshake import Established, Event, Handshake, Reconnect, Refused
-from pyodide_offline.network.login import Credentials
 
 _JOE = Credentials("joe", "hunter2", "HTTPS_PROXY")
 _BASIC = base64.b64encode(b"joe:hunter2")

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from pyodide_offline.errors import NetworkError
+from pyodide_offline.network.credentials import Credentials
 from pyodide_offline.network.lockout import PAUSE, Lockout
-from pyodide_offline.network.login import Credentials
 from pyodide_offline.network.proxies import parse
 
 _PROXY = parse("http://proxy:3128", "HTTPS_PROXY")

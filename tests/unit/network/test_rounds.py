@@ -3,7 +3,7 @@
 import pytest
 
 from pyodide_offline.network.challenges import Challenge, parse
-from pyodide_offline.network.login import Credentials
+from pyodide_offline.network.credentials import Credentials
 from pyodide_offline.network.rounds import MAX_ROUNDS, GivenUp, Rounds
 
 _JOE = Credentials("joe", "s3cret", "HTTPS_PROXY")

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from pyodide_offline.network import socks
-from pyodide_offline.network.login import Credentials
+from pyodide_offline.network.credentials import Credentials
 from pyodide_offline.network.proxies import parse
 
 

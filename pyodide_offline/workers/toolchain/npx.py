@@ -1,4 +1,4 @@
-"""An ``npx`` that starts a known wrangler at once; all else goes to the real one.
+"""A ``wrangler`` and an ``npx`` that start a known one at once; all else goes to the real npx.
 
 npx takes 0.3 to 0.6 s to find what is in the project, and pywrangler calls it twice a
 start, the first time for ``--version`` alone. What the real one does is kept: it takes the
@@ -6,7 +6,6 @@ nearest ``node_modules/.bin/wrangler`` from the folder that it is called in upwa
 global one, and it puts the ``.bin`` folders on PATH (libnpmexec, ``index.js``).
 """
 
-import json
 import os
 import shlex
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from pyodide_offline.session import Session
 from pyodide_offline.store import LAYOUT
-from pyodide_offline.workers.toolchain import programs
+from pyodide_offline.workers.toolchain import launch, programs
 from pyodide_offline.workers.toolchain.node import Node
 from pyodide_offline.workers.toolchain.wrangler import Wrangler
 
@@ -25,7 +24,7 @@ from pyodide_offline.workers.toolchain.wrangler import Wrangler
 _SCRIPT = """\
 #!/bin/sh
 # Made by pyodide-offline: starts a known wrangler at once, and the real npx for all else.
-npx={npx} node={node} wrangler={wrangler} version={version}
+npx={npx} version={version}
 manifest={manifest} made_for={made_for}
 
 skipped=0 known=
@@ -66,27 +65,43 @@ if [ "$#" = 1 ] && [ "$1" = --version ] && [ ! -t 1 ] && [ -z "$WRANGLER_LOG" ];
 fi
 PATH=$bins$PATH
 export PATH
-exec "$node" "$wrangler" "$@"
+exec {start} "$@"
+"""
+_WRANGLER = """\
+#!/bin/sh
+# Made by pyodide-offline: the wrangler that would be found here, started directly.
+exec {start} "$@"
 """
 
 
 def first(
     session: Session, node: Node, wrangler: Wrangler, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the environment with this ``npx`` first on PATH, where it can be made."""
-    script = _script(session, node, wrangler, environ)
-    if script is None:
+    """Return the environment with these two first on PATH, where they can be made."""
+    program = launch.program(wrangler.package)
+    if sys.platform == "win32" or program is None:
         return dict(environ)
-    path = programs.script(session, "npx", script).parent
-    return {**environ, "PATH": os.pathsep.join([str(path), environ.get("PATH", "")])}
+    start = shlex.join(launch.command(node, program))
+    made = []
+    if _found(environ) == program.resolve():
+        made.append(programs.script(session, "wrangler", _WRANGLER.format(start=start)))
+    if script := _script(session, wrangler, program, start, environ):
+        made.append(programs.script(session, "npx", script))
+    path = [*(str(one.parent) for one in made), environ.get("PATH", "")]
+    return {**environ, "PATH": os.pathsep.join(path)}
+
+
+def _found(environ: Mapping[str, str]) -> Path | None:
+    """Return the file behind the ``wrangler`` on PATH. A script of another's is its own."""
+    found = programs.which("wrangler", environ)
+    return found.resolve() if found else None
 
 
 def _script(
-    session: Session, node: Node, wrangler: Wrangler, environ: Mapping[str, str]
+    session: Session, wrangler: Wrangler, program: Path, start: str, environ: Mapping[str, str]
 ) -> str | None:
-    program = _program(wrangler.package)
     npx = _real(session, environ)
-    if sys.platform == "win32" or program is None or npx is None:
+    if npx is None:
         return None
     made_for = ""
     if not wrangler.managed:
@@ -96,13 +111,12 @@ def _script(
         made_for = str(command)
     values = {
         "npx": str(npx),
-        "node": str(node.executable),
-        "wrangler": str(program),
         "version": wrangler.version,
         "manifest": str(wrangler.package / "package.json"),
         "made_for": made_for,
     }
-    return _SCRIPT.format(**{name: shlex.quote(value) for name, value in values.items()})
+    quoted = {name: shlex.quote(value) for name, value in values.items()}
+    return _SCRIPT.format(start=start, **quoted)
 
 
 def _real(session: Session, environ: Mapping[str, str]) -> Path | None:
@@ -111,12 +125,3 @@ def _real(session: Session, environ: Mapping[str, str]) -> Path | None:
     folders = environ.get("PATH", "").split(os.pathsep)
     kept = [folder for folder in folders if folder and not Path(folder).is_relative_to(ours)]
     return programs.which("npx", {"PATH": os.pathsep.join(kept)})
-
-
-def _program(package: Path) -> Path | None:
-    try:
-        entry = json.loads((package / "package.json").read_bytes())["bin"]["wrangler"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    program = package / str(entry)
-    return program if program.is_file() else None

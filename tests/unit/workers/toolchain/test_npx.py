@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def installed(modules: Path, version: str = "4.1.0") -> Path:
     manifest = {"name": "wrangler", "version": version, "bin": {"wrangler": "./bin/w.js"}}
     (package / "package.json").write_text(json.dumps(manifest, indent=2))
     (package / "bin" / "w.js").write_text("")
+    (package / "bin" / "w.js").chmod(0o755)
     return package
 
 
@@ -63,11 +65,16 @@ def managed(tmp_path: Path) -> Wrangler:
 
 
 def call(
-    session: Session, node: Node, wrangler: Wrangler, *words: str, cwd: Path | None = None
+    session: Session,
+    node: Node,
+    wrangler: Wrangler,
+    *words: str,
+    cwd: Path | None = None,
+    program: str = "npx",
 ) -> "subprocess.CompletedProcess[str]":
     environ = npx.first(session, node, wrangler, session.environ)
     return subprocess.run(
-        ["npx", *words],
+        [program, *words],
         cwd=cwd or session.project,
         env=environ,
         capture_output=True,
@@ -92,7 +99,8 @@ def test_wrangler_is_started_directly(
 ) -> None:
     done = call(session, node, project, *words, "dev", "--var", "A:b c", "")
     js = project.package / "bin" / "w.js"
-    assert done.stdout == f"node <{js}> <dev> <--var> <A:b c> <>"
+    assert done.stdout.startswith("node <--")
+    assert done.stdout.endswith(f"> <{js}> <dev> <--var> <A:b c> <>")
     # As the real one does: a build command of the project finds the project's programs.
     assert f" in {project.bin_dir}:" in done.stderr
 
@@ -192,3 +200,33 @@ def test_a_command_that_is_not_this_package_is_left_alone(
     (project.bin_dir / "wrangler").unlink()
     (project.bin_dir / "wrangler").symlink_to(real)
     assert npx.first(session, node, project, session.environ) == dict(session.environ)
+
+
+def on_path(session: Session, folder: Path) -> Session:
+    environ = {**session.environ, "PATH": f"{folder}:{session.environ['PATH']}"}
+    return replace(session, environ=environ)
+
+
+@pytest.mark.usefixtures("real")
+def test_a_bare_wrangler_is_started_directly(
+    session: Session, node: Node, project: Wrangler
+) -> None:
+    there = on_path(session, project.bin_dir)
+    done = call(there, node, project, "dev", "a b", program="wrangler")
+    assert done.stdout.endswith(f"> <{project.package / 'bin' / 'w.js'}> <dev> <a b>")
+
+
+@pytest.mark.usefixtures("real")
+def test_another_wrangler_on_path_stays_the_one_that_is_started(
+    session: Session, node: Node, project: Wrangler, program: Program
+) -> None:
+    program("wrangler", 'printf "another"')
+    assert call(session, node, project, "dev", program="wrangler").stdout == "another"
+
+
+def test_without_any_npx_wrangler_is_still_started_directly(
+    session: Session, node: Node, project: Wrangler
+) -> None:
+    there = on_path(session, project.bin_dir)
+    done = call(there, node, project, program="wrangler")
+    assert done.stdout.startswith("node <--")

@@ -11,7 +11,7 @@ from pyodide_offline.session import Session
 from pyodide_offline.store import Store
 from pyodide_offline.workers import config, loading, placement, probe, schema, snapshot, supply
 from pyodide_offline.workers.placement import Supplier
-from pyodide_offline.workers.snapshot_maker import Job, Maker, wanted
+from pyodide_offline.workers.snapshot_maker import Job, Maker
 from pyodide_offline.workers.supply import Supplied
 
 
@@ -82,16 +82,18 @@ def _snapshot(
     if code is None:
         return ()
     binary = probe.identify(session.store, snapshots.binary)
-    recipes = snapshot.recipes(code, binary, bundle)
+    found = snapshot.find(session.store, snapshot.recipes(session.store, code, binary, bundle))
     if snapshots.maker:
-        jobs = [Job(snapshots.binary, description, folder, recipe) for recipe in recipes]
-        # The neutral one first: it serves the next edit too.
-        snapshots.maker.want([job for job in reversed(jobs) if wanted(session, job)])
-    found = snapshot.find(session.store, recipes)
+        recipes = snapshot.recipes(session.store, code, binary, bundle)
+        snapshots.maker.want(
+            Job(snapshots.binary, description, folder, recipe)
+            for recipe in snapshot.in_order_of_making(recipes)
+        )
     if found is None:
         return ()
-    snapshot.use(session.store, session.project, found[1])
-    return snapshot.arguments(found[1])
+    recipe, entry = found
+    snapshot.use(session.store, session.project, recipe)
+    return snapshot.arguments(entry)
 
 
 def alone(binary: str, message: bytes, environ: Mapping[str, str]) -> Answer:

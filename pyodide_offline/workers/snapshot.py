@@ -7,14 +7,16 @@ The rules, and what was measured behind them:
   that decides its content, and its digest is compared before each use.
 - **own**: memory after this worker's top level ran. Key: the binary, the bundle, date,
   flags and every module. Any change misses.
-- **neutral**: memory after workers-runtime-sdk ran, under an entry name that no user has.
-  It serves any code with the same SDK, binary, bundle, date and flags. ``.pth`` files are
-  processed before a snapshot is taken and not at load: with one that is not the SDK's
-  there is no neutral snapshot.
+- **packages**: memory after the worker's packages were imported, under an entry name that no
+  user has (``snapshot_packages`` says which imports, and when there is none). It serves any
+  edit of the worker's own modules. Key: as above, with the modules of python_modules only.
+- **neutral**: memory after workers-runtime-sdk ran, likewise. It serves any
+  code with the same SDK, binary, bundle, date and flags. ``.pth`` files are processed
+  before a snapshot is taken and not at load: with one that is not the SDK's there is none.
 - The flags of workerd count for its whole process: with several Python workers, or one
   that loads others at run time, there is none at all (``config.only_code``).
 - Where the top level may look at bindings, which a helper process does not have, there is
-  no own snapshot.
+  no own snapshot; where that of a package may, there is none of packages either.
 
 In doubt there is none: a snapshot may cost time, never a start and never an old answer.
 """
@@ -23,7 +25,7 @@ import ast
 import csv
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,15 +33,16 @@ from typing import TYPE_CHECKING, Literal
 from pyodide_offline import digest as digests
 from pyodide_offline.digest import Digest
 from pyodide_offline.store import Entry, Store
+from pyodide_offline.workers import snapshot_packages
 
 if TYPE_CHECKING:
     from pyodide_offline.workers.config import Code
 
 KIND = "snapshot"
 # More than a developer goes back and forth between; one is 20 to 50 MB.
-KEPT = 8
-KEPT_BYTES = 400_000_000
-_VENDORED = "python_modules/"
+KEPT = 12
+KEPT_BYTES = 600_000_000
+_VENDORED = snapshot_packages.VENDORED
 _SDK = "workers_runtime_sdk-"
 _ENTRY = "pyodide_offline_neutral_entry.py"
 _NEUTRAL_SOURCE = b"""from workers import Response, WorkerEntrypoint
@@ -55,7 +58,7 @@ _MAGIC = b"\0snp"
 # Changes when the rules above do: older snapshots then miss.
 _RULES = "1"
 
-Tier = Literal["own", "neutral"]
+Tier = Literal["own", "packages", "neutral"]
 Module = tuple[str, str, bytes]
 
 
@@ -68,19 +71,40 @@ class Recipe:
     code: "Code"
 
 
-def recipes(code: "Code", binary: Digest, bundle: Digest) -> list[Recipe]:
-    """Return the snapshots that may serve this code, the best first."""
-    found = []
+def recipes(store: Store, code: "Code", binary: Digest, bundle: Digest) -> Iterator[Recipe]:
+    """Yield the snapshots that may serve this code, the best first.
+
+    The store remembers which packages were read through; each is worked out when asked for.
+    """
     if not looks_at_bindings(code.modules):
-        found.append(Recipe("own", _key("own", code, binary, bundle), code))
+        yield Recipe("own", _key("own", code, binary, bundle), code)
+    packages = packages_code(code)
+    if packages:
+        key = _key("packages", packages, binary, bundle)
+        if _apart(store, key, code):
+            yield Recipe("packages", key, packages)
     neutral = neutral_code(code)
     if neutral:
-        found.append(Recipe("neutral", _key("neutral", neutral, binary, bundle), neutral))
-    return found
+        yield Recipe("neutral", _key("neutral", neutral, binary, bundle), neutral)
+
+
+def in_order_of_making(candidates: Iterable[Recipe]) -> Iterator[Recipe]:
+    """Yield what serves the next edit too before what serves this code alone.
+
+    Worked out when the first one is asked for.
+    """
+    rank = {"packages": 0, "own": 1, "neutral": 2}
+    ordered = sorted(candidates, key=lambda recipe: rank[recipe.tier])
+    if ordered and ordered[0].tier == "own":  # then the neutral one is what serves an edit
+        ordered.reverse()
+    yield from ordered
 
 
 def find(store: Store, candidates: Iterable[Recipe]) -> tuple[Recipe, Entry] | None:
-    """Return the best snapshot in the store whose bytes are whole; damaged ones are dropped."""
+    """Return the best snapshot in the store whose bytes are whole; damaged ones are dropped.
+
+    No candidate behind it is worked out.
+    """
     for recipe in candidates:
         entry = store.find(KIND, recipe.key)
         if entry is None:
@@ -91,19 +115,29 @@ def find(store: Store, candidates: Iterable[Recipe]) -> tuple[Recipe, Entry] | N
     return None
 
 
-def use(store: Store, project: Path, entry: Entry) -> None:
+def use(store: Store, project: Path, recipe: Recipe) -> None:
     """Remember what a project was last started from, for ``foresee``."""
     key = _project_key(project)
-    if store.memo("last-snapshot", key) != entry.name:
-        store.remember("last-snapshot", key, entry.name)
+    known = _last(store, key)
+    if known.get(recipe.tier) != recipe.key:
+        store.remember("last-snapshots", key, {**known, recipe.tier: recipe.key})
 
 
 def foresee(store: Store, project: Path) -> None:
-    """Read the snapshot that a project was last started from, so that it need not be later."""
-    name = store.memo("last-snapshot", _project_key(project))
-    entry = store.find(KIND, name) if isinstance(name, str) else None
-    if entry:
-        store.intact(entry)
+    """Read what a project was last started from, so that it need not be read later.
+
+    Of each tier, the best first: after an edit the own one no longer fits.
+    """
+    known = _last(store, _project_key(project))
+    for tier in ("own", "packages", "neutral"):
+        entry = store.find(KIND, known[tier]) if tier in known else None
+        if entry:
+            store.intact(entry)
+
+
+def _last(store: Store, key: str) -> dict[str, str]:
+    known = store.memo("last-snapshots", key)
+    return {str(k): str(v) for k, v in known.items()} if isinstance(known, dict) else {}
 
 
 def arguments(entry: Entry) -> tuple[str, ...]:
@@ -159,21 +193,56 @@ def neutral_code(code: "Code") -> "Code | None":
     return Code(code.date, code.flags, (entry, *sorted(sdk)))
 
 
+def packages_code(code: "Code") -> "Code | None":
+    """Return the helper worker with this code's packages; None where there may be none."""
+    from pyodide_offline.workers.config import Code
+
+    vendored = [module for module in code.modules if module[0].startswith(_VENDORED)]
+    sdk = _sdk_files(vendored)
+    if sdk is None or _packages_look_at_bindings(vendored, sdk):
+        return None
+    statements = snapshot_packages.statements(code)
+    if not statements:
+        return None
+    source = "\n".join([*statements, _NEUTRAL_SOURCE.decode()]).encode()
+    entry: Module = (_ENTRY, "pythonModule", source)
+    return Code(code.date, code.flags, (entry, *sorted(vendored)))
+
+
+def _apart(store: Store, key: str, code: "Code") -> bool:
+    own = sorted(name for name, _, _ in code.modules if not name.startswith(_VENDORED))
+    question = digests.of_bytes(json.dumps([key, own]).encode()).hex
+    known = store.memo("packages-apart", question)
+    if not isinstance(known, bool):
+        known = snapshot_packages.apart(code)
+        store.remember("packages-apart", question, known)
+    return known
+
+
 def looks_at_bindings(modules: Iterable[Module]) -> bool:
     """Say whether code may reach for bindings or JavaScript outside a request.
 
     Anything of the kind counts, wherever it stands, and so does what cannot be parsed.
     """
     modules = tuple(modules)
-    sdk = _sdk_files(modules) or frozenset()
-    for name, form, content in modules:
-        if name.startswith(_VENDORED):
-            # Parsing all dependencies would cost more than the snapshot saves.
-            if name not in sdk and any(word in content for word in _WORDS):
-                return True
-        elif (form == "pythonModule" or name.endswith(".py")) and _reaches_out(content):
-            return True
-    return False
+    own = (module for module in modules if not module[0].startswith(_VENDORED))
+    if any(
+        _reaches_out(content)
+        for name, form, content in own
+        if form == "pythonModule" or name.endswith(".py")
+    ):
+        return True
+    return _packages_look_at_bindings(modules, _sdk_files(modules) or frozenset())
+
+
+def _packages_look_at_bindings(modules: Iterable[Module], sdk: frozenset[str]) -> bool:
+    # Parsing all dependencies would cost more than the snapshot saves.
+    return any(
+        word in content
+        for name, _, content in modules
+        if name.startswith(_VENDORED) and name not in sdk
+        for word in _WORDS
+    )
 
 
 def _reaches_out(source: bytes) -> bool:

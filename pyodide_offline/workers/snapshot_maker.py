@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,16 +48,19 @@ class Maker:
         self._session = session
         self._stopped = threading.Event()
         self._changed = threading.Condition()
-        self._jobs: list[Job] = []
+        self._jobs: Iterator[Job] | None = None
         self._since = 0.0
         self._thread: threading.Thread | None = None
 
-    def want(self, jobs: Sequence[Job]) -> None:
-        """Have these made once nothing else was wanted for some seconds; replaces what waits."""
+    def want(self, jobs: Iterable[Job]) -> None:
+        """Have these made once nothing else was wanted for some seconds; replaces what waits.
+
+        They are worked out only then, and those that are not ``wanted`` are left out.
+        """
         with self._changed:
-            self._jobs = list(jobs)
+            self._jobs = iter(jobs)
             self._since = time.monotonic()
-            if self._jobs and self._thread is None and not self._stopped.is_set():
+            if self._thread is None and not self._stopped.is_set():
                 self._thread = threading.Thread(target=self._work)
                 self._thread.start()
             self._changed.notify()
@@ -84,9 +87,18 @@ class Maker:
             while not self._stopped.is_set():
                 wait = self._since + STILL - time.monotonic()
                 if self._jobs and wait <= 0:
-                    return self._jobs.pop(0)
+                    if job := _first(self._session, self._jobs):
+                        return job
+                    self._jobs = None
                 self._changed.wait(max(wait, 0.01) if self._jobs else None)
             return None
+
+
+def _first(session: Session, jobs: Iterator[Job]) -> Job | None:
+    try:
+        return next((job for job in jobs if wanted(session, job)), None)
+    except Exception:  # what a parser says of strange code: then there is nothing to make
+        return None
 
 
 def wanted(session: Session, job: Job) -> bool:
@@ -109,7 +121,7 @@ def make(session: Session, job: Job, stopped: threading.Event) -> Entry:
             made = folder / "snapshot.bin"
             kind = snapshot.kind_of(made)
             # A baseline holds no code at all, so it is neutral whatever it was made from.
-            if kind is None or (kind != "dedicated" and job.recipe.tier == "own"):
+            if kind is None or (kind != "dedicated" and job.recipe.tier != "neutral"):
                 raise WorkerdError("workerd wrote no snapshot that can be used.")
             _start(
                 job, message, folder, (f"--python-load-snapshot={made.name}",), _LOADING, stopped

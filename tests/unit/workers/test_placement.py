@@ -1,6 +1,5 @@
 """The folder that workerd reads."""
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -53,7 +52,7 @@ def test_the_folder_is_private(session):
     assert target.parent.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("damage", [b"", b"a wh", os.urandom(14), b"a whole bundle and more"])
+@pytest.mark.parametrize("damage", [b"", b"a wh", bytes(range(14)), b"a whole bundle and more"])
 def test_a_damaged_file_is_healed(session, damage):
     one = supplied(session)
     target = put(session, one)

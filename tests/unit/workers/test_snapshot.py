@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pyodide_offline import digest as digests
-from pyodide_offline.workers import snapshot
+from pyodide_offline.workers import snapshot, snapshot_packages
 from pyodide_offline.workers.config import Code
 
 BINARY, BUNDLE = digests.of_bytes(b"workerd"), digests.of_bytes(b"bundle")
@@ -38,13 +38,18 @@ def replaced(name, content):
     )
 
 
-def keys(code, binary=BINARY, bundle=BUNDLE):
-    return {one.tier: one.key for one in snapshot.recipes(code, binary, bundle)}
+@pytest.fixture
+def keys(session):
+    def of(code, binary=BINARY, bundle=BUNDLE):
+        found = snapshot.recipes(session.store, code, binary, bundle)
+        return {one.tier: one.key for one in found}
+
+    return of
 
 
-def test_the_same_code_has_the_same_keys():
+def test_the_same_code_has_the_same_keys(keys):
     assert keys(CODE) == keys(with_modules(*CODE.modules))
-    assert list(keys(CODE)) == ["own", "neutral"]
+    assert list(keys(CODE)) == ["own", "packages", "neutral"]
 
 
 @pytest.mark.parametrize(
@@ -60,10 +65,51 @@ def test_the_same_code_has_the_same_keys():
     ],
     ids=["entry", "module", "dependency", "added", "removed", "order", "binding"],
 )
-def test_any_change_of_code_misses_the_own_one_and_keeps_the_neutral_one(changed):
+def test_any_change_of_code_misses_the_own_one_and_keeps_the_neutral_one(keys, changed):
     before, after = keys(CODE), keys(changed)
     assert after["own"] != before["own"]
     assert after["neutral"] == before["neutral"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replaced("entry.py", ENTRY[2] + b"app = 2\n"),
+        replaced("pages.py", b"TEXT = 'new'\n"),
+        with_modules(*CODE.modules, ("more.py", "pythonModule", b"")),
+        Code(CODE.date, CODE.flags, CODE.modules, (("KV", "kvNamespace"),)),
+    ],
+    ids=["entry", "module", "added", "binding"],
+)
+def test_an_edit_of_own_modules_keeps_the_one_of_packages(keys, changed):
+    assert keys(changed)["packages"] == keys(CODE)["packages"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replaced("python_modules/starlette/__init__.py", b"version = 2\n"),
+        replaced("entry.py", b"import asyncio\n" + ENTRY[2]),
+        with_modules(*CODE.modules, ("python_modules/more.py", "data", b"")),
+    ],
+    ids=["dependency", "import", "added dependency"],
+)
+def test_a_change_of_packages_or_of_what_is_imported_misses_that_one(keys, changed):
+    assert keys(changed)["packages"] != keys(CODE)["packages"]
+
+
+def test_the_worker_for_packages_holds_them_all_and_nothing_of_the_users():
+    code = snapshot.packages_code(CODE)
+    assert code is not None
+    (name, form, source), *rest = code.modules
+    assert (name, form) == ("pyodide_offline_neutral_entry.py", "pythonModule")
+    assert source.startswith(b"from starlette.applications import Starlette\n")
+    assert {name for name, _, _ in rest} == {name for name, _, _ in (*SDK, LIBRARY)}
+
+
+def test_a_package_that_looks_for_own_modules_rules_the_one_of_packages_out(keys):
+    changed = replaced("python_modules/starlette/__init__.py", b"import pages\n")
+    assert list(keys(changed)) == ["own", "neutral"]
 
 
 @pytest.mark.parametrize(
@@ -76,26 +122,26 @@ def test_any_change_of_code_misses_the_own_one_and_keeps_the_neutral_one(changed
     ],
     ids=["date", "flags", "sdk", "pth of the sdk"],
 )
-def test_date_flags_and_sdk_count_for_both(changed):
+def test_date_flags_and_sdk_count_for_both(keys, changed):
     assert not set(keys(CODE).values()) & set(keys(changed).values())
 
 
-def test_binary_and_bundle_count_for_both():
+def test_binary_and_bundle_count_for_both(keys):
     other = digests.of_bytes(b"other")
     assert not set(keys(CODE).values()) & set(keys(CODE, binary=other).values())
     assert not set(keys(CODE).values()) & set(keys(CODE, bundle=other).values())
 
 
-def test_the_order_of_flags_does_not_count():
+def test_the_order_of_flags_does_not_count(keys):
     assert keys(Code(CODE.date, CODE.flags[::-1], CODE.modules, CODE.bindings)) == keys(CODE)
 
 
-def test_a_pth_file_of_others_rules_the_neutral_one_out():
+def test_a_pth_file_of_others_rules_the_neutral_one_out(keys):
     code = with_modules(*CODE.modules, ("python_modules/other.pth", "data", b"import other\n"))
-    assert list(keys(code)) == ["own"]
+    assert list(keys(code)) == ["own", "packages"]
 
 
-def test_without_the_sdk_there_is_no_neutral_one():
+def test_without_the_sdk_there_is_no_neutral_one(keys):
     assert list(keys(with_modules(ENTRY))) == ["own"]
 
 
@@ -123,21 +169,21 @@ def test_the_neutral_worker_holds_the_sdk_and_nothing_of_the_users():
         "this does not parse (",
     ],
 )
-def test_code_that_may_look_at_bindings_gets_no_own_one(source):
-    assert list(keys(replaced("pages.py", source.encode()))) == ["neutral"]
+def test_code_that_may_look_at_bindings_gets_no_own_one(keys, source):
+    assert list(keys(replaced("pages.py", source.encode()))) == ["packages", "neutral"]
 
 
 @pytest.mark.parametrize(
     "source", ["from workers import Response", "class A:\n    def f(self):\n        self.env.DB"]
 )
-def test_bindings_of_a_request_do_not_matter(source):
+def test_bindings_of_a_request_do_not_matter(keys, source):
     assert "own" in keys(replaced("pages.py", source.encode()))
 
 
-def test_a_dependency_that_looks_at_bindings_counts_too_and_the_sdk_does_not():
+def test_a_dependency_that_looks_at_bindings_counts_too_and_the_sdk_does_not(keys):
     name = "python_modules/starlette/__init__.py"
     assert "own" in keys(CODE)
-    assert "own" not in keys(replaced(name, b"from workers import env\n"))
+    assert list(keys(replaced(name, b"from workers import env\n"))) == ["neutral"]
 
 
 def kept(session, key, content=b"snapshot"):
@@ -149,9 +195,9 @@ def kept(session, key, content=b"snapshot"):
 
 
 def test_the_best_one_in_the_store_is_found(session):
-    recipes = snapshot.recipes(CODE, BINARY, BUNDLE)
+    recipes = list(snapshot.recipes(session.store, CODE, BINARY, BUNDLE))
     assert snapshot.find(session.store, recipes) is None
-    kept(session, recipes[1].key, b"neutral")
+    kept(session, recipes[2].key, b"neutral")
     found = snapshot.find(session.store, recipes)
     assert found is not None
     assert found[0].tier == "neutral"
@@ -163,7 +209,7 @@ def test_the_best_one_in_the_store_is_found(session):
 
 @pytest.mark.parametrize("damage", [b"snap", b"", b"snapshoT"])
 def test_a_damaged_one_is_dropped_and_the_next_taken(session, damage):
-    own, neutral = snapshot.recipes(CODE, BINARY, BUNDLE)
+    own, _, neutral = snapshot.recipes(session.store, CODE, BINARY, BUNDLE)
     entry = kept(session, own.key)
     kept(session, neutral.key, b"neutral")
     entry.path.chmod(0o600)
@@ -220,15 +266,37 @@ def test_what_is_no_snapshot_has_no_kind(tmp_path, data):
 
 
 def test_what_a_project_was_last_started_from_is_read_ahead(session, monkeypatch):
-    entry = kept(session, "key")
-    snapshot.use(session.store, session.project, entry)
+    recipes = list(snapshot.recipes(session.store, CODE, BINARY, BUNDLE))
+    entries = [kept(session, recipe.key, recipe.tier.encode()) for recipe in recipes]
+    for recipe in recipes:
+        snapshot.use(session.store, session.project, recipe)
     snapshot.foresee(session.store, session.project)
     monkeypatch.setattr(digests, "of_file", None)
-    assert session.store.intact(entry)
+    assert all(session.store.intact(entry) for entry in entries)
 
 
 def test_without_a_last_snapshot_there_is_nothing_to_read(session):
     snapshot.foresee(session.store, session.project)
-    snapshot.use(session.store, session.project, kept(session, "key"))
-    session.store.remove(session.store.entries()[0])
+    recipe = next(snapshot.recipes(session.store, CODE, BINARY, BUNDLE))
+    session.store.remove(kept(session, recipe.key))
+    snapshot.use(session.store, session.project, recipe)
     snapshot.foresee(session.store, session.project)
+
+
+def test_what_serves_the_next_edit_is_made_first(session):
+    recipes = list(snapshot.recipes(session.store, CODE, BINARY, BUNDLE))
+
+    def order(*chosen):
+        return [one.tier for one in snapshot.in_order_of_making(chosen)]
+
+    own, packages, neutral = recipes
+    assert order(own, packages, neutral) == ["packages", "own", "neutral"]
+    assert order(own, neutral) == ["neutral", "own"]
+    assert order(own) == ["own"]
+    assert order() == []
+
+
+def test_packages_are_read_through_once(session, monkeypatch):
+    first = list(snapshot.recipes(session.store, CODE, BINARY, BUNDLE))
+    monkeypatch.setattr(snapshot_packages, "apart", None)
+    assert list(snapshot.recipes(session.store, CODE, BINARY, BUNDLE)) == first

@@ -181,7 +181,7 @@ def test_kill_9_of_us_ends_workerd_too(session, job, log, tmp_path):
 
     child = subprocess.Popen([sys.executable, "-c", code])
     wait_for(log.exists)
-    mine = [pid for pid in processes() if str(made.binary) in processes()[pid]]
+    mine = [pid for pid, words in processes().items() if str(made.binary) in words]
     assert mine
     child.kill()
     child.wait()

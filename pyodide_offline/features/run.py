@@ -153,7 +153,12 @@ class _Desk:
         # What cannot be prepared fails again, and is reported, when a shim asks for it.
         with suppress(PyodideOfflineError, OSError):
             checked = schema.checked(self._session.store, self._description)
-            from pyodide_offline.workers import config, placement, snapshot
+            from pyodide_offline.workers import (
+                answer,  # noqa: F401 - loaded here, so that the first answer need not
+                config,
+                placement,
+                snapshot,
+            )
 
             config.load(checked)
             folder = placement.choose_folder(self._session, [supplied])

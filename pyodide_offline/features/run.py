@@ -19,6 +19,7 @@ from pyodide_offline.workers.toolchain.chain import Toolchain
 
 if TYPE_CHECKING:
     from pyodide_offline.workers.answer import Answer
+    from pyodide_offline.workers.internet import Internet
     from pyodide_offline.workers.snapshot_maker import Maker
 
 # wrangler's own calls home: without a way out each is a wait or a warning, and none is needed
@@ -30,6 +31,8 @@ _QUIET = {
     "WRANGLER_HIDE_BANNER": "true",
     "WRANGLER_NO_SKILLS_UPDATE_PROMPTS": "true",
 }
+
+_PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
 
 
 def run(
@@ -66,13 +69,16 @@ def run(
             say(f"{program.what} {program.version}: {program.path}")
         if supplied:
             say(f"bundle {supplied.file_name}: {supplied.entry.path}")
-    desk = _Desk(session, found.wrangler.schema, binary, supplier, snapshots)
+    internet = _internet(session, say)
+    desk = _Desk(session, found.wrangler.schema, binary, supplier, snapshots, internet)
     with broker.serving(desk.answer, session.progress.note) as socket:
         environ = found.environment(session.environ, extra)
         environ = npx.first(session, found.node, found.wrangler, environ)
         environ = _environment(session, environ, binary, socket)
         if python:
             environ[supply.PYTHON_VARIABLE] = python
+        if internet and socket:
+            environ[shim.LEADING] = "1"
         try:
             return process.supervise(
                 [_resolve(words[0], environ), *words[1:]],
@@ -120,12 +126,14 @@ class _Desk:
         binary: Path,
         supplier: "_Supplier",
         snapshots: bool,
+        internet: "Internet | None" = None,
     ) -> None:
         self._session = session
         self._description = description
         self._binary = binary
         self._supplier = supplier
         self._snapshots = snapshots
+        self._internet = internet
         self._maker: Maker | None = None
 
     def answer(self, message: bytes) -> "Answer":
@@ -134,7 +142,8 @@ class _Desk:
 
         using = answer.Snapshots(self._binary, self._making()) if self._snapshots else None
         checked = schema.checked(self._session.store, self._description)
-        found = answer.answer(self._session, checked, message, self._supplier, using)
+        leading = self._internet.address if self._internet else None
+        found = answer.answer(self._session, checked, message, self._supplier, using, leading)
         for note in found.notes:
             self._supplier.say(note)
         return found
@@ -148,6 +157,8 @@ class _Desk:
         """End what is being made in the background."""
         if self._maker:
             self._maker.stop()
+        if self._internet:
+            self._internet.close()
 
     def _prepare(self, worker: project.Worker, supplied: Supplied) -> None:
         # What cannot be prepared fails again, and is reported, when a shim asks for it.
@@ -173,6 +184,16 @@ class _Desk:
 
         self._maker = self._maker or Maker(self._session)
         return self._maker
+
+
+def _internet(session: Session, say: Callable[[str], None]) -> "Internet | None":
+    """Return what the workers' requests are led to, where the user has named a proxy."""
+    if not any(value and name.lower() in _PROXIES for name, value in session.environ.items()):
+        return None
+    # Loaded only now: most starts do without.
+    from pyodide_offline.workers import internet
+
+    return internet.Internet(session.environ, say) if internet.wanted(session.environ) else None
 
 
 @dataclass(frozen=True)

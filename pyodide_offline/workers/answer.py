@@ -9,7 +9,16 @@ from pyodide_offline.digest import Digest
 from pyodide_offline.errors import ToolchainError
 from pyodide_offline.session import Session
 from pyodide_offline.store import Store
-from pyodide_offline.workers import config, loading, placement, probe, schema, snapshot, supply
+from pyodide_offline.workers import (
+    config,
+    loading,
+    placement,
+    probe,
+    schema,
+    shim,
+    snapshot,
+    supply,
+)
 from pyodide_offline.workers.placement import Supplier
 from pyodide_offline.workers.snapshot_maker import Job, Maker
 from pyodide_offline.workers.supply import Supplied
@@ -39,10 +48,12 @@ def answer(
     message: bytes,
     supplier: Supplier,
     snapshots: Snapshots | None = None,
+    internet: config.Internet | None = None,
 ) -> Answer:
     """Supply and place the bundle of each Python worker, and add the flags that it needs.
 
-    ``description`` is the schema of the message. Without ``snapshots`` none is loaded.
+    ``description`` is the schema of the message. Without ``snapshots`` none is loaded,
+    without ``internet`` the workers' requests go out as they did.
     """
     supplied: dict[config.PythonWorker, Supplied] = {}
 
@@ -51,8 +62,11 @@ def answer(
         return supplied[worker].flags
 
     rewritten = config.rewrite(message, description, decide)
+    if internet:
+        rewritten = config.lead(rewritten, description, internet)
     # Beside a Python worker's own bundle there is no room for a second of its name.
-    loaded, notes = ({}, []) if supplied else loading.supply(message, description, supplier)
+    settled = supplied or shim.MARK not in message
+    loaded, notes = ({}, []) if settled else loading.supply(message, description, supplier)
     placed = {**supplied, **loaded}
     folder = placement.choose_folder(session, placed.values())
     for worker, one in placed.items():

@@ -15,12 +15,18 @@ from typing import Any
 import capnp
 
 from pyodide_offline.errors import WorkerdError
+from pyodide_offline.network.permits import Permits
 from pyodide_offline.workers.probe import merged
 
 # Words of eight bytes. Worker sources travel in the message: 512 MiB is far above any.
 _LIMIT = 1 << 26
 _BINARY = ("data", "wasm")
 _PYTHON = "python_workers"
+_INTERNET = "internet"
+# Users' workers have names that begin so, and with them these, which wrangler runs in a process
+# of its own: they reach the users' workers through the internet service.
+_USERS = "core:user:"
+_BETWEEN = {f"{_USERS}ProxyWorker", f"{_USERS}InspectorProxyWorker"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Code:
 
 
 Decide = Callable[[PythonWorker], tuple[str, ...]]
+# Where workerd finds what stands in for the internet, with the permits that this has.
+Internet = Callable[[Permits], str]
 
 
 def rewrite(message: bytes, schema: Path, decide: Decide) -> bytes:
@@ -70,6 +78,28 @@ def rewrite(message: bytes, schema: Path, decide: Decide) -> bytes:
             service.worker.compatibilityFlags = kept
     rewritten: bytes = config.to_bytes()
     return rewritten
+
+
+def lead(message: bytes, schema: Path, internet: Internet) -> bytes:
+    """Return the message with the users' requests led to where ``internet`` says.
+
+    They arrive there as at a proxy: style ``proxy`` of HttpOptions in workerd.capnp. The
+    same bytes come back where there are no workers of users. Raises WorkerdError.
+    """
+    with _open(message, schema) as reader:
+        names = {service.name for service in reader.services}
+        if names & _BETWEEN or not any(name.startswith(_USERS) for name in names):
+            return message
+        config = reader.as_builder()
+    for service in config.services:
+        if service.name == _INTERNET and service.which() == "network":
+            network = service.network
+            permits = Permits(tuple(network.allow), tuple(network.deny))
+            external = service.init("external")
+            external.address = internet(permits)
+            external.init("http").style = "proxy"
+    led: bytes = config.to_bytes()
+    return led
 
 
 def python_workers(message: bytes, schema: Path) -> list[PythonWorker]:

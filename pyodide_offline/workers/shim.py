@@ -5,8 +5,8 @@ answered by the waiting ``run`` over a local socket (or answers it itself), and 
 workerd: same process, so its signals and exit status are workerd's own.
 
 Standard library only, and little of it: this is on the way of every start. A
-configuration without Python passes at once. Whatever goes wrong here is said on standard
-error, and workerd is started untouched.
+configuration without Python passes at once, unless all requests are to be led through a
+proxy. Whatever goes wrong here is said on standard error, and workerd is started untouched.
 """
 
 import os
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WORKERD = "PYODIDE_OFFLINE_WORKERD"
 SOCKET = "PYODIDE_OFFLINE_SOCKET"
 FOLDER = "PYODIDE_OFFLINE_SHIM_CACHE"
+# Set where the requests of all workers are to be led, those of JavaScript too.
+LEADING = "PYODIDE_OFFLINE_LEADING"
 # Every Python worker carries this flag, and compatibility flags stand in the message as text.
 MARK = b"python_workers"
 FLAG = "--pyodide-bundle-disk-cache-dir="
@@ -38,20 +40,20 @@ def main() -> None:
     if arguments[:1] != ["serve"] or "--binary" not in arguments or "-" not in arguments:
         _become(binary, arguments, None)
     message = sys.stdin.buffer.read()
-    if MARK not in message:
-        folder = os.environ.get(FOLDER)
-        _become(binary, _with(arguments, [FLAG + folder] if folder else []), message)
-    more, message = _answered(binary, message)
+    folder = os.environ.get(FOLDER)
+    more = [FLAG + folder] if folder and MARK not in message else []
+    if MARK in message or os.environ.get(LEADING):
+        more, message = _answered(binary, message, more)
     _become(binary, _with(arguments, more), message)
 
 
-def _answered(binary: str, message: bytes) -> "tuple[list[str], bytes]":
+def _answered(binary: str, message: bytes, plain: "list[str]") -> "tuple[list[str], bytes]":
     try:
         return _answer(binary, message)
     except Exception as error:
         # No failure of ours, whatever it is, may stop a start that would work without us.
         _say(f"{error} ({type(error).__name__}); workerd is started as it is")
-        return [], message
+        return plain, message
 
 
 def _answer(binary: str, message: bytes) -> "tuple[list[str], bytes]":

@@ -15,7 +15,12 @@ struct Socket {
 }
 
 struct HttpOptions {
-  style @0 :Text;
+  style @0 :Style;
+
+  enum Style {
+    host @0;
+    proxy @1;
+  }
 }
 
 struct ServiceDesignator {
@@ -27,8 +32,22 @@ struct Service {
   union {
     unspecified @1 :Void;
     worker @2 :Worker;
-    external @3 :Text;
+    external @3 :ExternalServer;
+    network @4 :Network;
   }
+}
+
+struct ExternalServer {
+  address @0 :Text;
+  union {
+    http @1 :HttpOptions;
+    tcp @2 :Void;
+  }
+}
+
+struct Network {
+  allow @0 :List(Text) = ["public"];
+  deny @1 :List(Text);
 }
 
 struct Worker {

@@ -11,13 +11,19 @@ SCHEMA = Path(__file__).parents[1] / "data" / "workerd.capnp"
 Worker = tuple[str, str, Sequence[str], str]
 
 
-def message(*workers: Worker, bindings: Sequence[tuple[str, str]] = ()) -> bytes:
+ALLOWED = ("public", "private", "240.0.0.0/4")
+
+
+def message(
+    *workers: Worker, bindings: Sequence[tuple[str, str]] = (), allow: Sequence[str] = ALLOWED
+) -> bytes:
     """Encode (name, date, flags, entry module); an entry that ends in .py is Python.
 
-    ``bindings`` as (name, kind) are those of the first worker.
+    ``bindings`` as (name, kind) are those of the first worker, ``allow`` what the internet
+    service lets through.
     """
     config = _schema().Config.new_message()
-    services = config.init("services", len(workers) + 2)
+    services = config.init("services", len(workers) + 3)
     for number, (name, date, flags, entry) in enumerate(workers):
         service = services[number]
         service.name = name
@@ -35,8 +41,10 @@ def message(*workers: Worker, bindings: Sequence[tuple[str, str]] = ()) -> bytes
                 setattr(place, kind, None if kind == "workerLoader" else "value")
         modules[1].name = "data"
         modules[1].data = bytes(range(256))
+    services[-3].name = "internet"
+    services[-3].init("network").allow = list(allow)
     services[-2].name = "loopback"
-    services[-2].external = "127.0.0.1"
+    services[-2].init("external").address = "127.0.0.1"
     services[-1].name = "script"
     services[-1].init("worker").serviceWorkerScript = "old style"
     encoded: bytes = config.to_bytes()
@@ -50,6 +58,16 @@ def flags(data: bytes) -> dict[str, list[str]]:
             service.name: list(service.worker.compatibilityFlags)
             for service in config.services
             if service.which() == "worker"
+        }
+
+
+def external(data: bytes) -> dict[str, tuple[str, str]]:
+    """Return address and style of each external server of a message."""
+    with _schema().Config.from_bytes(data) as config:
+        return {
+            service.name: (service.external.address, str(service.external.http.style))
+            for service in config.services
+            if service.which() == "external"
         }
 
 

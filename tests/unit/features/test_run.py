@@ -92,6 +92,21 @@ def test_the_command_sees_shim_workerd_and_socket(session, project, chained):
     assert not Path(seen[shim.SOCKET]).exists()
 
 
+@pytest.mark.parametrize(
+    ("more", "led"),
+    [
+        ({}, ""),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1"}, "1"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "*"}, ""),
+        ({"https_proxy": ""}, ""),
+    ],
+)
+def test_requests_are_led_where_a_proxy_is_named(session, project, chained, more, led):
+    session = replace(session, environ={**session.environ, **more})
+    go(session, "sh", "-c", f"echo ${shim.LEADING} > seen")
+    assert (project / "seen").read_text() == f"{led}\n"
+
+
 def test_it_says_once_which_python_runs(session, project, chained):
     _, said = go(session, "true")
     assert len(said) == 1

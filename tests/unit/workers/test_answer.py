@@ -67,7 +67,8 @@ def test_without_python_there_is_still_a_folder(session, supplier):
 
 
 def test_a_worker_that_loads_others_gets_a_bundle_into_the_folder(session, supplier):
-    message = miniflare.message(SCRIPT, bindings=[("LOADER", "workerLoader")])
+    # Its code names the flag of the workers that it loads; here the binding does.
+    message = miniflare.message(SCRIPT, bindings=[("python_workers", "workerLoader")])
     found = answer.answer(session, miniflare.SCHEMA, message, supplier)
     assert found.message is message
     assert (folder_of(found) / "pyodide_dev.capnp.bin").read_bytes() == b"2026-11-17"
@@ -80,6 +81,18 @@ def test_beside_a_python_worker_a_loader_gets_what_that_one_has(session, supplie
     found = answer.answer(session, miniflare.SCHEMA, message, supplier)
     assert [path.name for path in folder_of(found).iterdir()] == ["pyodide_dev.capnp.bin"]
     assert found.notes == ()
+
+
+def test_requests_are_led_where_that_is_wanted_and_no_bundle_is_made_for_it(session):
+    def nothing(date, flags, *, renew=False):
+        raise AssertionError
+
+    message = miniflare.message(SCRIPT, bindings=[("LOADER", "workerLoader")])
+    found = answer.answer(
+        session, miniflare.SCHEMA, message, nothing, internet=lambda _: "unix:/fetch"
+    )
+    assert miniflare.external(found.message)["internet"] == ("unix:/fetch", "proxy")
+    assert folder_of(found) == session.cache_dir
 
 
 def test_alone_takes_store_and_folder_from_the_environment(tmp_path, monkeypatch):

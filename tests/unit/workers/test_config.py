@@ -3,6 +3,7 @@
 import pytest
 
 from pyodide_offline.errors import WorkerdError
+from pyodide_offline.network.permits import Permits
 from pyodide_offline.workers import config
 from pyodide_offline.workers.config import PythonWorker
 from tests.peers import miniflare
@@ -135,3 +136,41 @@ def test_a_worker_that_loads_others_is_one_of_python_workers():
         PythonWorker("core:user:js", "2026-11-17", ("python_workers",))
     ]
     assert config.loaders(miniflare.message(SCRIPT, PYTHON), miniflare.SCHEMA) == []
+
+
+def test_the_users_requests_are_led_with_what_the_configuration_allows():
+    asked: list[Permits] = []
+
+    def internet(permits: Permits) -> str:
+        asked.append(permits)
+        return "unix:/a folder/fetch"
+
+    message = miniflare.message(SCRIPT, PYTHON)
+    led = config.lead(message, miniflare.SCHEMA, internet)
+    assert asked == [Permits(("public", "private", "240.0.0.0/4"))]
+    assert miniflare.external(led) == {
+        "internet": ("unix:/a folder/fetch", "proxy"),
+        "loopback": ("127.0.0.1", "host"),
+    }
+    assert miniflare.flags(led) == miniflare.flags(message)
+    assert config.python_workers(led, miniflare.SCHEMA) == [PythonWorker(*PYTHON[:3])]
+    again = config.lead(led, miniflare.SCHEMA, internet)
+    assert miniflare.external(again) == miniflare.external(led)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["core:user:ProxyWorker", "core:user:InspectorProxyWorker"],
+        ["core:user:js", "core:user:ProxyWorker"],
+        ["core:entry"],
+    ],
+)
+def test_wranglers_own_requests_to_the_users_workers_are_left_alone(names):
+    message = miniflare.message(*[(name, "2026-11-17", (), "index.js") for name in names])
+
+    def internet(_: Permits) -> str:
+        raise AssertionError
+
+    assert config.lead(message, miniflare.SCHEMA, internet) is message

@@ -68,6 +68,25 @@ def test_a_javascript_configuration_asks_nobody(fake):
     assert done.returncode == 7
 
 
+def test_where_all_is_led_a_javascript_configuration_is_asked_for(fake):
+    message = miniflare.message(SCRIPT)
+    with serving(lambda _: Answer((shim.FLAG + "/x",), b"led"), []) as address:
+        start(fake, message, **{shim.SOCKET: address, shim.LEADING: "1"})
+    assert fake.served() == (["serve", shim.FLAG + "/x", *SERVE[1:]], b"led")
+
+
+def test_a_javascript_configuration_that_cannot_be_led_starts_as_ever(fake):
+    def answering(_: bytes) -> Answer:
+        raise ProjectError("It does not fit.")
+
+    message = miniflare.message(SCRIPT)
+    with serving(answering, []) as address:
+        environ = {shim.SOCKET: address, shim.LEADING: "1", shim.FOLDER: "/cache"}
+        done = start(fake, message, **environ)
+    assert fake.served() == (["serve", shim.FLAG + "/cache", *SERVE[1:]], message)
+    assert b"It does not fit." in done.stderr
+
+
 def test_megabytes_pass_unharmed(fake):
     big = miniflare.message(PYTHON) + os.urandom(5_000_000)
     with serving(lambda message: Answer((), message), []) as address:

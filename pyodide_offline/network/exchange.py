@@ -1,0 +1,287 @@
+"""One request and its answer, carried between two connections while they come.
+
+Nothing is held but what one read brings: a side that does not read stops the other. The
+answer may begin, and end, before the request has. Where the client goes away the origin
+hears of it; half an answer is never passed off as a whole one.
+"""
+
+import asyncio
+import select
+from contextlib import suppress
+from dataclasses import dataclass
+
+import h11
+
+from pyodide_offline.network import hops
+from pyodide_offline.network.hops import Target
+from pyodide_offline.network.outbound import CHUNK, Connection
+
+# Bytes of a request's or an answer's head.
+HEAD = 1 << 18
+# Nothing is lost by asking for these twice (RFC 9110 §9.2.1).
+_SAFE = {b"GET", b"HEAD", b"OPTIONS", b"TRACE"}
+
+
+class ClientGoneError(Exception):
+    """Who asked has gone away, or does not speak HTTP."""
+
+
+class OriginBrokeError(Exception):
+    """The origin's connection broke. ``answered``: after its answer had begun."""
+
+    def __init__(self, why: str, *, answered: bool) -> None:
+        super().__init__(why)
+        self.answered = answered
+
+
+@dataclass(frozen=True)
+class Usable:
+    """Which of the two connections can be used for another request."""
+
+    client: bool = False
+    origin: bool = False
+
+
+class Asked:
+    """A request of which the head has been read, and the connection that it came on."""
+
+    def __init__(self, client: Connection, server: h11.Connection, request: h11.Request) -> None:
+        self.client = client
+        self.request = request
+        self.target: Target = hops.read(request.method, request.target)
+        self.early = b""
+        """What was read behind the request."""
+        self.begun = False
+        """Whether an answer, or a part of one, was sent."""
+        self.whole = False
+        """Whether the request's end was read."""
+        self._server = server
+
+    @classmethod
+    async def read(cls, client: Connection, data: bytes) -> "Asked | None":
+        """Read a request's head, of which ``data`` is the begin; None at a clean end.
+
+        Raises ClientGoneError for what is none.
+        """
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            more = await _read(client)
+            if (not more and data) or len(data) > HEAD:
+                raise ClientGoneError
+            if not more:
+                return None
+            data += more
+        server = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD)
+        try:
+            server.receive_data(hops.with_host(data[:end]) + data[end:])
+            request = server.next_event()
+            if not isinstance(request, h11.Request):
+                raise ClientGoneError
+            return cls(client, server, request)
+        except (h11.RemoteProtocolError, ValueError) as error:
+            raise ClientGoneError from error
+
+    @property
+    def rest(self) -> bytes:
+        """All that came behind the request."""
+        return bytes(self._server.trailing_data[0]) + self.early
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the request may be sent again: nothing changes by it, and it has no body."""
+        names = {name.lower() for name, _ in self.request.headers.raw_items()}
+        bodied = names & {b"transfer-encoding", b"content-length", b"upgrade"}
+        return self.request.method in _SAFE and not bodied
+
+    async def refuse(self, status: int) -> None:
+        """Answer with a status and no body, as the last thing on this connection."""
+        headers = [(b"Content-Length", b"0"), (b"Connection", b"close")]
+        self.begun = True
+        answer = self._server.send(h11.Response(status_code=status, headers=headers))
+        await _write(self.client, answer)
+
+    async def accept(self) -> bytes:
+        """Answer CONNECT with yes; return what the client has sent already."""
+        self.begun = True
+        with suppress(h11.RemoteProtocolError):
+            self._server.next_event()  # the end of the request
+        await _write(self.client, self._server.send(h11.Response(status_code=200, headers=[])))
+        return self.rest
+
+    async def carry(self, origin: Connection) -> Usable:
+        """Send the request to its origin and its answer back.
+
+        Raises ClientGoneError, OriginBrokeError.
+        """
+        return await _Carrying(self, self._server, origin).run()
+
+
+class _Carrying:
+    def __init__(self, asked: Asked, server: h11.Connection, origin: Connection) -> None:
+        self._asked = asked
+        self._client = asked.client
+        self._server = server
+        self._origin = origin
+        self._far = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD)
+        self._switched = False
+
+    async def run(self) -> Usable:
+        up = asyncio.create_task(self._up())
+        down = asyncio.create_task(self._down())
+        try:
+            await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+            if not down.done():
+                up.result()  # raises where the client has gone
+                await down
+            down.result()
+        finally:
+            for task in (up, down):
+                task.cancel()
+            await asyncio.gather(up, down, return_exceptions=True)
+        if self._switched:
+            early = bytes(self._far.trailing_data[0])
+            await pipe(self._client, self._origin, self._asked.rest, early)
+            return Usable()
+        return Usable(_done(self._server), _done(self._far))
+
+    async def _up(self) -> None:
+        request = self._asked.request
+        event: h11.Request | h11.Data | h11.EndOfMessage = h11.Request(
+            method=request.method,
+            target=self._asked.target.path,
+            headers=hops.onward(request.headers.raw_items()),
+        )
+        takes = True
+        while True:
+            if takes:
+                try:
+                    await _write(self._origin, self._far.send(event))
+                except OSError:
+                    # An origin that takes no more of it may have answered nevertheless.
+                    takes = False
+            if isinstance(event, h11.EndOfMessage):
+                break
+            event = await self._of_client()
+        # Only by reading is it noticed that a client has gone.
+        if not self._asked.early:
+            self._asked.early = await _read(self._client)
+            if not self._asked.early:
+                raise ClientGoneError
+
+    async def _of_client(self) -> h11.Data | h11.EndOfMessage:
+        while True:
+            if self._asked.whole:
+                return h11.EndOfMessage()  # a second attempt, of a request without a body
+            try:
+                event = self._server.next_event()
+                if event is h11.NEED_DATA:
+                    self._server.receive_data(await _read(self._client))
+                    continue
+            except h11.RemoteProtocolError as error:
+                raise ClientGoneError from error
+            if isinstance(event, h11.Data | h11.EndOfMessage):
+                self._asked.whole = isinstance(event, h11.EndOfMessage)
+                return event
+            raise ClientGoneError
+
+    async def _down(self) -> None:
+        data = self._origin.early
+        while True:
+            try:
+                if data:
+                    self._far.receive_data(data)
+                event = self._far.next_event()
+                data = b""
+                if event is h11.NEED_DATA:
+                    data = await self._origin.reader.read(CHUNK)
+                    if not data:
+                        self._far.receive_data(b"")
+                    continue
+            except (OSError, h11.RemoteProtocolError) as error:
+                raise self._broke(str(error) or type(error).__name__) from error
+            if not isinstance(event, h11.Event) or isinstance(event, h11.ConnectionClosed):
+                raise self._broke("it closed the connection without an answer")
+            if isinstance(event, h11.InformationalResponse):
+                if event.status_code != 101:  # for the one who waits for it, and nobody does
+                    continue
+                self._switched = True
+            await self._back(event)
+            if self._switched or isinstance(event, h11.EndOfMessage):
+                return
+
+    async def _back(self, event: h11.Event) -> None:
+        if isinstance(event, h11.Response | h11.InformationalResponse):
+            self._asked.begun = True
+            event = type(event)(
+                status_code=event.status_code,
+                headers=hops.onward(event.headers.raw_items()),
+                reason=event.reason,
+            )
+        try:
+            await _write(self._client, self._server.send(event))
+        except OSError as error:
+            raise ClientGoneError from error
+
+    def _broke(self, why: str) -> OriginBrokeError:
+        return OriginBrokeError(why, answered=self._asked.begun)
+
+
+def _done(connection: h11.Connection) -> bool:
+    return connection.our_state is h11.DONE and connection.their_state is h11.DONE
+
+
+async def pipe(near: Connection, far: Connection, first: bytes, early: bytes) -> None:
+    """Carry bytes both ways until both have ended; an end is passed on as an end.
+
+    Both are closed then. A reset of one is a reset of the other.
+    """
+    ways = [
+        asyncio.create_task(_one_way(near, far, first)),
+        asyncio.create_task(_one_way(far, near, early)),
+    ]
+    try:
+        for way in asyncio.as_completed(ways):
+            if await way:
+                break
+        near.close()
+        far.close()
+    except OSError:
+        near.abort()
+        far.abort()
+    finally:
+        for task in ways:
+            task.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+
+
+async def _one_way(source: Connection, sink: Connection, data: bytes) -> bool:
+    """Carry one way; true where nothing can go the other way any more."""
+    await _write(sink, data)
+    while data := await source.reader.read(CHUNK):
+        await _write(sink, data)
+    if not sink.writer.can_write_eof():  # TLS has no half close in asyncio
+        return True
+    sink.writer.write_eof()
+    return _hung_up(source)
+
+
+def _hung_up(connection: Connection) -> bool:
+    """Say whether the other side has closed for good, not only ended its own way."""
+    handle = connection.writer.get_extra_info("socket").fileno()
+    if handle < 0 or not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(handle, 0)  # POLLHUP is always told
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
+
+
+async def _read(client: Connection) -> bytes:
+    try:
+        return await client.reader.read(CHUNK)
+    except OSError as error:
+        raise ClientGoneError from error
+
+
+async def _write(connection: Connection, data: bytes | None) -> None:
+    if data:
+        connection.writer.write(data)
+        await connection.writer.drain()

@@ -10,6 +10,7 @@ from pyodide_offline.errors import StorageError
 
 STORE_VARIABLE = "PYODIDE_OFFLINE_STORE_DIR"
 CACHE_VARIABLE = "PYODIDE_OFFLINE_CACHE_DIR"
+CA_VARIABLE = "PYODIDE_OFFLINE_CA"
 
 
 def store_dir(environ: Mapping[str, str]) -> Path:

@@ -20,7 +20,14 @@ from pyodide_offline.store import Store
 _REAL = {"e2e", "registry"}
 _FOREIGN = ("npm_config_", "pyodide_offline_", "miniflare_", "wrangler_", "cloudflare_", "uv_")
 _NETWORK = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
-_TRUST = {"ssl_cert_file", "ssl_cert_dir", "node_extra_ca_certs"}
+_TRUST = {
+    "ssl_cert_file",
+    "ssl_cert_dir",
+    "node_extra_ca_certs",
+    "requests_ca_bundle",
+    "curl_ca_bundle",
+    "pip_cert",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,6 +118,19 @@ def proxying(function: F) -> F:
     return function
 
 
+def trusting(function: F) -> F:
+    """Add --ca."""
+    return click.option(
+        "--ca",
+        "ca",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        envvar=paths.CA_VARIABLE,
+        metavar="FILE",
+        help="Trust this CA file or folder too; may be repeated.",
+    )(function)
+
+
 def as_json(function: F) -> F:
     """Add --json."""
     return click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")(function)
@@ -133,21 +146,40 @@ def session(
     plain: bool = False,
     proxies: tuple[str, ...] = (),
     pac: str | None = None,
+    ca: Sequence[Path] | None = None,
 ) -> Session:
-    """Make the session of one command."""
+    """Make the session of one command.
+
+    ``ca`` is what --ca says; not None, all programs of the session trust the same.
+    """
     environ = dict(os.environ)
+    store = Store(store_dir.expanduser().absolute() if store_dir else paths.store_dir(environ))
+    progress = _progress(quiet=quiet, plain=plain)
+    if ca is not None:
+        environ = _trusting(environ, store, ca, progress)
     return Session(
-        store=Store(store_dir.expanduser().absolute() if store_dir else paths.store_dir(environ)),
+        store=store,
         environ=environ,
         project=(project or Path.cwd()).absolute(),
         cache_dir=(
             cache_dir.expanduser().absolute() if cache_dir else paths.bundle_cache_dir(environ)
         ),
         offline=offline,
-        progress=_progress(quiet=quiet, plain=plain),
         proxies=proxies,
         pac=pac or "",
+        progress=progress,
     )
+
+
+def _trusting(
+    environ: dict[str, str], store: Store, ca: Sequence[Path], progress: Progress
+) -> dict[str, str]:
+    from pyodide_offline.network import cafile
+
+    if ca:
+        named = (str(one.expanduser().absolute()) for one in ca)
+        environ = {**environ, paths.CA_VARIABLE: os.pathsep.join(named)}
+    return cafile.environment(store, environ, progress.note)
 
 
 def _progress(*, quiet: bool, plain: bool) -> Progress:

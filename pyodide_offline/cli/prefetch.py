@@ -43,6 +43,7 @@ Examples:
     help="Take official bundles from here; each is verified.",
 )
 @options.supplying
+@options.trusting
 @options.storage
 @options.as_json
 @options.loudness
@@ -61,6 +62,7 @@ def prefetch(
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
+    ca: tuple[Path, ...],
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -80,6 +82,7 @@ def prefetch(
         offline=offline,
         quiet=quiet,
         plain=as_json,
+        ca=ca,
     )
     more = feature.More(everything, source, python)
     if workerd:

@@ -48,6 +48,7 @@ Examples:
 @click.option("--hosts", "as_hosts", is_flag=True, help="Print lines for a hosts file.")
 @click.option("--compare", is_flag=True, help="System, HTTPS, HTTPS through the proxy, together.")
 @options.proxying
+@options.trusting
 @options.storage
 @options.as_json
 @options.loudness
@@ -63,6 +64,7 @@ def resolve(
     pac: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
+    ca: tuple[Path, ...],
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -88,6 +90,7 @@ def resolve(
         plain=as_json,
         proxies=proxies,
         pac=pac,
+        ca=ca,
     )
     wanted = tuple(dict.fromkeys(types)) or feature.ADDRESSES
     if as_hosts:

@@ -36,6 +36,7 @@ The exit status is that of the command; see the README for those of pyodide-offl
     help="Start Python from a memory snapshot where one fits.  [default: on]",
 )
 @options.supplying
+@options.trusting
 @options.storage
 @options.loudness
 def run(
@@ -48,6 +49,7 @@ def run(
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
+    ca: tuple[Path, ...],
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -60,7 +62,12 @@ def run(
     from pyodide_offline.features import run as feature
 
     session = options.session(
-        cache_dir=cache_dir, store_dir=store_dir, project=project, offline=offline, quiet=quiet
+        cache_dir=cache_dir,
+        store_dir=store_dir,
+        project=project,
+        offline=offline,
+        quiet=quiet,
+        ca=ca,
     )
     said: set[str] = set()
 

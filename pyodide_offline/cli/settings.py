@@ -21,6 +21,7 @@ KNOWN = {
     "resolver": str,
     "proxy": str,
     "pac": str,
+    "ca": str,
     "quiet": bool,
 }
 CONFIG_VARIABLE = "PYODIDE_OFFLINE_CONFIG"
@@ -32,6 +33,8 @@ def defaults(commands: Iterable[str]) -> dict[str, Any]:
     for setting, option in {"resolver": "resolver", "proxy": "proxies"}.items():
         if setting in values:  # an option that may be repeated
             values[option] = values.pop(setting).split()
+    if "ca" in values:
+        values["ca"] = [one for one in values["ca"].split(os.pathsep) if one]
     below = "list verify prune path install apply revert status diff"
     nested = dict.fromkeys(below.split(), values)
     return {name: {**values, **nested} for name in commands}
@@ -96,4 +99,8 @@ def _checked(path: Path, table: object) -> dict[str, Any]:
         if not isinstance(value, KNOWN[name]):
             wanted = "true or false" if KNOWN[name] is bool else "a text"
             raise SettingsError(f"{name} in {path} must be {wanted}.")
-    return dict(table)
+    settings = dict(table)
+    if "ca" in settings:  # files beside the one that names them, whoever reads it from where
+        parts = [Path(one).expanduser() for one in settings["ca"].split(os.pathsep) if one]
+        settings["ca"] = os.pathsep.join(str(path.parent / one) for one in parts)
+    return settings

@@ -52,6 +52,7 @@ def list_(
 
 @toolchain.command()
 @options.bringing
+@options.trusting
 @options.storage
 @options.as_json
 @options.quietness
@@ -60,6 +61,7 @@ def install(
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
+    ca: tuple[Path, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -67,7 +69,7 @@ def install(
     from pyodide_offline.workers.toolchain import chain
 
     session = options.session(
-        cache_dir=cache_dir, store_dir=store_dir, offline=offline, quiet=quiet, plain=as_json
+        cache_dir=cache_dir, store_dir=store_dir, offline=offline, quiet=quiet, plain=as_json, ca=ca
     )
     found = chain.get(session, pywrangler=True, version=wrangler)
     _show(session, found, as_json=as_json)

@@ -59,6 +59,7 @@ statistics. Passwords for --proxy belong into a variable: others see command lin
 )
 @click.option("--wrangler", metavar="VERSION", envvar="PYODIDE_OFFLINE_WRANGLER", help="As in run.")
 @options.proxying
+@options.trusting
 @options.storage
 @options.quietness
 def tunnel(
@@ -75,6 +76,7 @@ def tunnel(
     pac: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
+    ca: tuple[Path, ...],
     quiet: bool,
 ) -> int:
     """Lead ports of this machine to named hosts, through the proxy; run COMMAND meanwhile.
@@ -96,6 +98,7 @@ def tunnel(
         project=project,
         quiet=quiet,
         pac=pac,
+        ca=ca,
     )
 
     def say(sentence: str) -> None:

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from pyodide_offline.errors import NetworkError
+from pyodide_offline.paths import CA_VARIABLE
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-VARIABLE = "PYODIDE_OFFLINE_CA"
 Fault = Literal["expired", "early", "name", "self-signed", "unknown", "other"]
 _CODES: dict[int, Fault] = {
     9: "early",
@@ -216,7 +216,7 @@ def _advice(inspector: str | None) -> str:
     where = "save its CA certificate as a file (who runs it, or a browser's settings, has it)"
     if inspector == "mitmproxy":
         where = "its CA certificate is ~/.mitmproxy/mitmproxy-ca-cert.pem of who runs it"
-    return f"If you trust who inspects TLS: {where}; then --ca FILE, or: export {VARIABLE}=FILE"
+    return f"If you trust who inspects TLS: {where}; then --ca FILE, or: export {CA_VARIABLE}=FILE"
 
 
 def _name(name: "x509.Name") -> str:

@@ -1,9 +1,15 @@
 """Shared options, and the session made of them."""
 
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
+import trustme
 
 from pyodide_offline import paths
 from pyodide_offline.cli import bars, options
+from pyodide_offline.errors import SettingsError
 from pyodide_offline.progress import Silent
 
 
@@ -27,3 +33,32 @@ def test_quiet_is_silent_and_a_log_gets_lines(tmp_path, monkeypatch):
     assert isinstance(options.session(**named, quiet=True).progress, Silent)
     monkeypatch.setenv("CI", "true")
     assert isinstance(options.session(**named).progress, bars.Lines)
+
+
+def test_a_named_ca_reaches_all_programs_of_the_session_and_of_sessions_within(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    folders = {"cache_dir": tmp_path, "store_dir": tmp_path / "s"}
+    environ = options.session(**folders, ca=[Path("ca.pem")]).environ
+    assert environ[paths.CA_VARIABLE] == str(tmp_path / "ca.pem")
+    assert Path(environ["SSL_CERT_FILE"]).parent == tmp_path / "s" / "v1" / "trust"
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(tmp_path / "ca.pem"))
+    assert "SSL_CERT_FILE" not in options.session(**folders).environ
+    assert "SSL_CERT_FILE" in options.session(**folders, ca=()).environ
+
+
+def test_a_ca_that_cannot_be_used_is_an_error(tmp_path):
+    with pytest.raises(SettingsError, match="cannot be used"):
+        options.session(cache_dir=tmp_path, store_dir=tmp_path, ca=[tmp_path / "none.pem"])
+
+
+def test_a_session_with_no_ca_named_loads_no_tls():
+    code = (
+        "import sys; from pathlib import Path; from pyodide_offline.cli import options;"
+        "options.session(cache_dir=Path('c'), store_dir=Path('s'), ca=());"
+        "print([name for name in ('ssl', 'cryptography', 'truststore') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

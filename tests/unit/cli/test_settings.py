@@ -1,5 +1,7 @@
 """Settings from files."""
 
+import os
+
 import pytest
 
 from pyodide_offline.cli import settings
@@ -45,6 +47,16 @@ def test_what_may_be_repeated_is_parted_by_spaces(folder, own, monkeypatch):
     found = settings.defaults(["tunnel"])["tunnel"]
     assert found["proxies"] == ["http://a:1", "http://b:1"]
     assert found["pac"] == "http://wpad/p.pac"
+
+
+def test_ca_files_lie_beside_the_file_that_names_them(folder, own, monkeypatch):
+    monkeypatch.chdir(folder)
+    text = "[tool.pyodide-offline]\nca = 'certs/a.pem:/b.pem'\n"
+    (folder.parent / "pyproject.toml").write_text(text.replace(":", os.pathsep))
+    assert settings.defaults(["run"])["run"]["ca"] == [f"{folder.parent}/certs/a.pem", "/b.pem"]
+    own.write_text("ca = ''\n")
+    (folder.parent / "pyproject.toml").unlink()
+    assert settings.defaults(["run"])["run"]["ca"] == []
 
 
 @pytest.mark.parametrize(

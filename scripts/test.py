@@ -39,6 +39,8 @@ PROGRAMS = {
     "stunnel4": "stunnel4",
     "haproxy": "haproxy",
     "danted": "dante-server",
+    # Reads what `env --shell fish` prints.
+    "fish": "fish",
 }
 
 # A new network namespace has loopback down, and root ignores read-only folders, which

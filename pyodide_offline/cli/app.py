@@ -10,6 +10,7 @@ from pyodide_offline.cli.boundary import colour
 # Name → (module and object, the line in the help). A test compares table and commands.
 COMMANDS = {
     "run": ("run:run", "Run a command with all that it needs: pywrangler dev, wrangler dev, …"),
+    "env": ("env:env", "Print the variables that run would set."),
     "prefetch": ("prefetch:prefetch", "Fill the store with all that a worker needs."),
     "tunnel": ("tunnel:tunnel", "Lead ports of this machine to named hosts, through the proxy."),
     "cache": ("cache:cache", "List, verify and prune what is stored."),

@@ -1,7 +1,5 @@
 """One command with all of it: toolchain, bundle, packages, shim, and nothing left behind."""
 
-import shlex
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,25 +10,23 @@ from typing import TYPE_CHECKING
 from pyodide_offline import process
 from pyodide_offline.errors import PyodideOfflineError
 from pyodide_offline.session import Session
-from pyodide_offline.workers import advice, broker, command, project, schema, shim, supply
+from pyodide_offline.workers import (
+    advice,
+    broker,
+    command,
+    environment,
+    project,
+    schema,
+    shim,
+    supply,
+)
 from pyodide_offline.workers.supply import Supplied
-from pyodide_offline.workers.toolchain import chain, freshness, npx, programs
-from pyodide_offline.workers.toolchain.chain import Toolchain
+from pyodide_offline.workers.toolchain import chain
 
 if TYPE_CHECKING:
     from pyodide_offline.workers.answer import Answer
     from pyodide_offline.workers.internet import Internet
     from pyodide_offline.workers.snapshot_maker import Maker
-
-# wrangler's own calls home: without a way out each is a wait or a warning, and none is needed
-# to run a worker. A value that the user has set wins.
-_QUIET = {
-    "CLOUDFLARE_CF_FETCH_ENABLED": "false",
-    "WRANGLER_SEND_METRICS": "false",
-    "WRANGLER_SEND_ERROR_REPORTS": "false",
-    "WRANGLER_HIDE_BANNER": "true",
-    "WRANGLER_NO_SKILLS_UPDATE_PROMPTS": "true",
-}
 
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
 
@@ -54,12 +50,12 @@ def run(
     """
     needs = command.plan(session, words, config)
     found = chain.get(session, pywrangler=needs.pywrangler, version=wrangler)
-    binary = _binary(session.environ, found)
+    binary = environment.workerd(session.environ, found)
     supplier = _Supplier(session, binary, policy, found.node.npm, say, python)
     supplied, extra = None, {}
     if needs.worker and needs.worker.is_python:
         supplied = supplier(needs.worker.date, needs.worker.flags)
-        extra = _synced(session, needs, found, supplied, binary, python)
+        extra = environment.synced(session, needs, found, binary, supplied.python_series, python)
         for sentence in advice.of(session, binary, needs.worker, supplied):
             say(sentence)
     if verbose:
@@ -72,9 +68,9 @@ def run(
     internet = _internet(session, say)
     desk = _Desk(session, found.wrangler.schema, binary, supplier, snapshots, internet)
     with broker.serving(desk.answer, session.progress.note) as socket:
-        environ = found.environment(session.environ, extra)
-        environ = npx.first(session, found.node, found.wrangler, environ)
-        environ = _environment(session, environ, binary, socket)
+        environ = environment.of(session, found, binary, extra)
+        if socket:
+            environ[shim.SOCKET] = socket
         if python:
             environ[supply.PYTHON_VARIABLE] = python
         if internet and socket:
@@ -88,32 +84,6 @@ def run(
             )
         finally:
             desk.close()
-
-
-def _synced(
-    session: Session,
-    needs: command.Plan,
-    found: Toolchain,
-    supplied: Supplied,
-    binary: Path,
-    python: str | None,
-) -> dict[str, str]:
-    """Have the worker's packages in place; return the variables that a later uv needs."""
-    worker, pywrangler = needs.worker, found.pywrangler
-    if not (worker and pywrangler):
-        return {}
-    if not (needs.syncs or freshness.needed(session.project, pywrangler.version)):
-        return {}
-    # Loaded only now: it is much, and most starts do without.
-    from pyodide_offline.workers.toolchain import sync
-
-    # pywrangler goes by the date, whatever Python the worker is run on.
-    series = (
-        supplied.python_series
-        if python is None
-        else supply.dated_series(session, binary, worker.date, worker.flags)
-    )
-    return dict(sync.prepare(session, found, series, always=needs.syncs).environment)
 
 
 class _Desk:
@@ -218,44 +188,6 @@ class _Supplier:
         )
         self.say(supplied.sentence())
         return supplied
-
-
-def launcher(session: Session) -> Path:
-    """Return the program that miniflare is told to start, made if it is not there.
-
-    A shell line, because a shebang can hold neither spaces nor long paths.
-    """
-    source = Path(shim.__file__)
-    if sys.platform == "win32":
-        return Path(sys.executable).with_name("pyodide-offline-workerd.exe")
-    text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(source))} "$@"\n'
-    return programs.script(session, "pyodide-offline-workerd", text)
-
-
-def _environment(
-    session: Session, environ: dict[str, str], binary: Path, socket: str | None
-) -> dict[str, str]:
-    for name, value in _QUIET.items():
-        environ.setdefault(name, value)
-    environ.setdefault("NODE_COMPILE_CACHE", str(session.store.root / "v1" / "node-compile-cache"))
-    environ["MINIFLARE_WORKERD_PATH"] = str(launcher(session))
-    environ[shim.WORKERD] = str(binary)
-    environ[shim.FOLDER] = str(session.cache_dir)
-    if socket:
-        environ[shim.SOCKET] = socket
-    if session.offline:
-        environ["PYODIDE_OFFLINE_OFFLINE"] = "1"
-        environ.setdefault("UV_OFFLINE", "1")
-        environ.setdefault("npm_config_offline", "true")
-    return environ
-
-
-def _binary(environ: Mapping[str, str], found: Toolchain) -> Path:
-    """Return the real workerd: one that the user has named already stays in place."""
-    named = environ.get("MINIFLARE_WORKERD_PATH")
-    if named and Path(named).name != "pyodide-offline-workerd":
-        return Path(named)
-    return found.wrangler.workerd
 
 
 def _resolve(program: str, environ: Mapping[str, str]) -> str:

@@ -121,8 +121,15 @@ def alone(binary: str, message: bytes, environ: Mapping[str, str]) -> Answer:
     )
 
     def supplier(date: str, flags: Sequence[str], *, renew: bool = False) -> Supplied:
-        python = environ.get(supply.PYTHON_VARIABLE) or None
-        return supply.supply(session, Path(binary), date, flags, renew=renew, python=python)
+        return supply.supply(
+            session,
+            Path(binary),
+            date,
+            flags,
+            policy=environ.get(supply.POLICY_VARIABLE) or supply.AUTO,
+            renew=renew,
+            python=environ.get(supply.PYTHON_VARIABLE) or None,
+        )
 
     found = schema.checked(session.store, schema_beside(Path(binary)))
     return answer(session, found, message, supplier, Snapshots(Path(binary)))

@@ -28,8 +28,9 @@ Npm = assembled.Npm
 OFFICIAL = "official"
 NPM = assembled.SOURCE
 AUTO = "auto"
-# The value of --python, for a shim that no `run` waits for.
+# The values of --python and --bundle, for a shim that no `run` waits for.
 PYTHON_VARIABLE = "PYODIDE_OFFLINE_PYTHON_VERSION"
+POLICY_VARIABLE = "PYODIDE_OFFLINE_BUNDLE"
 LIMIT = 256 << 20
 # Which Python is in an official bundle, whose message is not opened: by Pyodide's own releases.
 _PYTHON_SERIES = {"0.26": "3.12", "0.28": "3.13", "314": "3.14"}

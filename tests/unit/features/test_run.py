@@ -1,7 +1,6 @@
 """One command with all that it needs."""
 
 import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,19 +148,6 @@ def test_a_project_in_sync_is_not_synced_again(session, project, chained):
         (project / name / ".synced").write_text("1.17.9")
     go(session, "true")
     assert [step[0] for step in chained] == ["chain", "supply"]
-
-
-def test_the_launcher_starts_the_shim_from_a_path_with_spaces(session):
-    launcher = run.launcher(session)
-    assert " " in str(launcher)
-    done = subprocess.run([launcher], capture_output=True, check=False, env={shim.WORKERD: ""})
-    assert done.returncode == 127
-    assert b"names no workerd" in done.stderr
-
-
-def test_the_launcher_is_written_once(session):
-    before = run.launcher(session).stat().st_mtime_ns
-    assert run.launcher(session).stat().st_mtime_ns == before
 
 
 def test_no_process_is_left(session, project, chained):

@@ -1,6 +1,7 @@
 """`pyodide-offline env`: a shell that has read it starts workers without `run`."""
 
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -12,9 +13,13 @@ from tests.peers.wrangler import started
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
-@pytest.mark.parametrize("command", ["pywrangler dev", "npx wrangler dev"])
+# pywrangler alone does not pass a SIGTERM on, so it is ended as a terminal ends it.
+@pytest.mark.parametrize(
+    ("command", "end"),
+    [("pywrangler dev", signal.SIGINT), ("npx wrangler dev", signal.SIGTERM)],
+)
 def test_a_shell_that_has_read_it_starts_a_worker(
-    machine: Machine, prefetched: Path, tmp_path: Path, command: str
+    machine: Machine, prefetched: Path, tmp_path: Path, command: str, end: signal.Signals
 ) -> None:
     script = f'set -eu; told=$("{PROGRAM}" env --offline); eval "$told"; exec {command} "$@"'
     log = tmp_path / "log"
@@ -22,6 +27,7 @@ def test_a_shell_that_has_read_it_starts_a_worker(
         ["sh", "-c", script, "sh"], prefetched, env=machine.env, log=log, timeout=600
     ) as server:
         assert server.get("/version").startswith("3.14.")
+        server.stop(end)
 
 
 def test_fish_starts_a_worker_too(machine: Machine, prefetched: Path, tmp_path: Path) -> None:
@@ -29,7 +35,7 @@ def test_fish_starts_a_worker_too(machine: Machine, prefetched: Path, tmp_path: 
     assert fish, "scripts/test.py installs it"
     script = f'"{PROGRAM}" env --shell fish | source; exec wrangler dev $argv'
     with started(
-        [fish, "--no-config", "-c", script],
+        [fish, "--no-config", "-c", script, "--"],
         prefetched,
         env=machine.env,
         log=tmp_path / "log",

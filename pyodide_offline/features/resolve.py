@@ -94,7 +94,7 @@ def compare(session: Session, names: Sequence[str], how: How) -> list[Comparison
     Nothing is taken from the cache. Raises NetworkError if no way leads to anything.
     """
     chosen = resolvers.chosen(how.resolvers)
-    named = any(doh.proxy(one.url, session, doh.PROXY) for one in chosen)
+    named = any(doh.upstreams(session, chosen, doh.PROXY))
     askers = {"DoH": doh.Asker(session, chosen, doh.DIRECT)}
     if named:
         askers["DoH through the proxy"] = doh.Asker(session, chosen, doh.PROXY)

@@ -2,7 +2,9 @@
 
 - HTTP/2 is offered, as RFC 8484 §5.2 recommends and unbound and bind9 demand; a server or
   an inspecting proxy that has only HTTP/1.1 is spoken to in that.
-- By address and by name (see ``resolvers``); the losers of a race are cancelled.
+- By address and by name (see ``resolvers``), over the dialer: so through every kind of proxy,
+  with every login. The certificate is checked against the name in both cases.
+- The losers of a race are cancelled.
 - httpcore and not httpx, which is built on it: a query and a start cost a third less.
 - Each request ends after SECONDS, each answer at 64 KiB. Redirects are not followed: where
   DNS comes from is the user's choice (RFC 8484 §8.2 warns of others').
@@ -13,6 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, zip_longest
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -68,12 +72,13 @@ class Asker:
 
     def __init__(self, session: Session, chosen: Sequence[Resolver], way: str = AUTO) -> None:
         self._session = session
-        self._proxies = {one: proxy(one.url, session, way) for one in chosen}
-        direct = [one for one in chosen if not self._proxies[one]]
-        proxied = [one for one in chosen if self._proxies[one]]
-        first, *later = resolvers.waves(direct, proxied=False) or [[]]
-        self._waves = [first + resolvers.waves(proxied, proxied=True)[0], *later]
-        self._pools: dict[Upstream | None, httpcore.AsyncConnectionPool] = {}
+        ways = upstreams(session, chosen, way)
+        self._ways = dict(zip(chosen, ways, strict=True))
+        direct = [one for one in chosen if not self._ways[one]]
+        proxied = [one for one in chosen if self._ways[one]]
+        both = (resolvers.waves(direct, proxied=False), resolvers.waves(proxied, proxied=True))
+        self._waves = [list(chain(*waves)) for waves in zip_longest(*both, fillvalue=())]
+        self._pools: dict[Target, httpcore.AsyncConnectionPool] = {}
         self._stack = AsyncExitStack()
         self._election = asyncio.Lock()
         self._elected: Target | None = None
@@ -144,10 +149,13 @@ class Asker:
         for error in failed.values():
             if isinstance(error, BadAnswerError) and error.rcode:
                 return ResolverFailedError(error.rcode, reasons)
-        steps = [error.next_step for error in failed.values() if isinstance(error, NetworkError)]
+        unreached = [error for error in failed.values() if isinstance(error, NetworkError)]
+        steps = [error.next_step for error in unreached]
+        # One proxy's no to all of them is said once, and whole.
+        common = len(unreached) == len(failed) > 0 and len(set(reasons.values())) == 1
         self._dead = NetworkError(
             "No resolver could be asked over HTTPS.",
-            why=_few(reasons),
+            why=f"{unreached[0].what} {unreached[0].why}" if common else _few(reasons),
             next_step=next(
                 (step for step in steps if step),
                 "Name another one: --resolver https://dns.example/dns-query",
@@ -163,7 +171,6 @@ class Asker:
             httpcore.NetworkError,
             httpcore.TimeoutException,
             httpcore.ProtocolError,
-            httpcore.ProxyError,
             httpcore.UnsupportedProtocol,
         )
         began = time.monotonic()
@@ -175,7 +182,7 @@ class Asker:
             host = failures.host_of(url)
             raise NetworkError(f"{host} did not answer within {SECONDS:.0f} seconds.") from error
         except broken as error:
-            environ = self._session.environ if self._proxies[target.resolver] else {}
+            environ = self._session.environ if self._ways[target.resolver] else {}
             # In a thread: it may look at the certificate that was refused.
             explained = await asyncio.to_thread(failures.explain, _of_httpx(error), url, environ)
             raise explained from error
@@ -195,13 +202,11 @@ class Asker:
         }
         if content:
             headers |= {"Content-Type": _MESSAGE, "Content-Length": str(len(content))}
-        async with self._pool(self._proxies[resolver]).stream(
+        async with self._pool(target).stream(
             method,
             url,
             headers=list(headers.items()),
             content=content or None,
-            # The certificate is checked against this name, whatever address is connected to.
-            extensions={"sni_hostname": parts.hostname},
         ) as response:
             _check(response, json=resolver.form == JSON)
             body = bytearray()
@@ -211,34 +216,28 @@ class Asker:
                     raise BadAnswerError("an answer that is too large")
             return bytes(body)
 
-    def _pool(self, proxied: Upstream | None) -> "httpcore.AsyncConnectionPool":
-        """Return the connections of a way; made late, since the system's answer may be enough."""
-        if proxied not in self._pools:
-            pool = self._pools[proxied] = self._new_pool(proxied)
-            self._stack.push_async_callback(pool.aclose)
-        return self._pools[proxied]
+    def _pool(self, target: Target) -> "httpcore.AsyncConnectionPool":
+        """Return the connections to a target; made late: the system's answer may be enough."""
+        if target not in self._pools:
+            import httpcore
 
-    def _new_pool(self, proxied: Upstream | None) -> "httpcore.AsyncConnectionPool":
-        import httpcore
+            from pyodide_offline.network.backend import AsyncDialing
 
-        def context() -> "ssl.SSLContext":
-            return trust.context(self._session.environ, note=self._session.progress.note)
-
-        if proxied is None:
-            return httpcore.AsyncConnectionPool(ssl_context=context(), http2=True)
-        if proxied.scheme not in ("http", "https"):
-            raise NetworkError(
-                f"resolve does not go through {proxied.scheme} proxies like {proxied}.",
-                next_step=f"Name an http one in {proxied.origin}, or go past it: --direct",
+            pool = self._pools[target] = httpcore.AsyncConnectionPool(
+                ssl_context=self._trust,
+                http2=True,
+                network_backend=AsyncDialing(
+                    self._ways[target.resolver],
+                    environ=self._session.environ,
+                    address=target.address,
+                ),
             )
-        return httpcore.AsyncHTTPProxy(
-            str(proxied),
-            proxy_auth=(proxied.user, proxied.password or "") if proxied.user else None,
-            ssl_context=context(),
-            # One of its own: httpcore sets another ALPN in it.
-            proxy_ssl_context=context() if proxied.scheme == "https" else None,
-            http2=True,
-        )
+            self._stack.push_async_callback(pool.aclose)
+        return self._pools[target]
+
+    @cached_property
+    def _trust(self) -> "ssl.SSLContext":
+        return trust.context(self._session.environ, note=self._session.progress.note)
 
 
 def _of_httpx(error: Exception) -> "httpx.HTTPError":
@@ -257,18 +256,23 @@ def _few(reasons: Mapping[str, str]) -> str:
     return " ".join(parts[:3])
 
 
-def proxy(url: str, session: Session, way: str = AUTO) -> Upstream | None:
-    """Return the proxy for a resolver, decided by its name and not by an address it has.
+def upstreams(
+    session: Session, chosen: Sequence[Resolver], way: str = AUTO
+) -> list[list[Upstream]]:
+    """Return the proxies for each resolver, decided by its name and not by an address it has.
 
     Raises SettingsError for one that cannot be used.
     """
-    if way == DIRECT:
-        return None
-    parts = urlsplit(url)
-    named = Upstreams(session).for_target(
-        "https", parts.hostname or "", parts.port or 443, heed_no_proxy=way != PROXY
-    )
-    return next((one for one in named if one.scheme != "direct"), None)
+    found = Upstreams(session)
+    parts = [urlsplit(one.url) for one in chosen]
+    return [
+        []
+        if way == DIRECT
+        else found.for_target(
+            "https", one.hostname or "", one.port or 443, heed_no_proxy=way != PROXY
+        )
+        for one in parts
+    ]
 
 
 def _check(response: "httpcore.Response", *, json: bool) -> None:

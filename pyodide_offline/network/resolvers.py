@@ -93,24 +93,25 @@ def chosen(texts: Sequence[str]) -> tuple[Resolver, ...]:
 def waves(resolvers: Sequence[Resolver], *, proxied: bool) -> list[list[Target]]:
     """Return what is asked at once, and what after that.
 
-    By address first, which needs no DNS. Through a proxy by name only: it resolves, and
-    httpcore's tunnels check a certificate against the name in CONNECT.
+    By address first, which needs no DNS. Through a proxy by name first, which it looks up;
+    by address where it cannot do that, or where the user gave an address.
     """
-    if proxied:
-        return [[Target(one) for one in resolvers]]
     by_address = [Target(one, address) for one in resolvers for address in one.addresses]
-    by_name = [Target(one) for one in resolvers if one.by_name]
-    return [wave for wave in (by_address, by_name) if wave]
+    if not proxied:
+        by_name = [Target(one) for one in resolvers if one.by_name]
+        found = [by_address, by_name]
+    else:
+        first = [Target(one) for one in resolvers if one.by_name]
+        first += [one for one in by_address if not one.resolver.by_name]
+        rest = [one for one in by_address if one.resolver.by_name]
+        rest += [Target(one) for one in resolvers if not one.by_name]
+        found = [first, rest]
+    return [wave for wave in found if wave]
 
 
 def request(target: Target, name: str, kind: str, wire: bytes) -> tuple[str, str, bytes]:
-    """Return method, URL and body of a question; the URL has the address, if there is one."""
+    """Return method, URL and body of a question."""
     url = target.resolver.url
-    if target.address:
-        parts = urlsplit(url)
-        host = f"[{target.address}]" if ":" in target.address else target.address
-        netloc = f"{host}:{parts.port}" if parts.port else host
-        url = parts._replace(netloc=netloc).geturl()
     joint = "&" if urlsplit(url).query else "?"
     if target.resolver.form == GET:
         # RFC 8484 §4.1: base64url without padding.

@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 CHUNK = 65536
@@ -123,6 +124,10 @@ async def resolve(host: str, port: int, family: int = 0) -> Sequence[_Found]:
     In a thread that nothing waits for: a resolver that hangs must not outlast a timeout,
     as it would in the loop's own pool, which is joined when the loop ends.
     """
+    with suppress(OSError, UnicodeError):  # an address needs no resolver, and so no thread
+        return socket.getaddrinfo(
+            host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Sequence[_Found]] = loop.create_future()
 

@@ -200,11 +200,15 @@ class Proxy:
                     return
                 head += byte
             first, *lines = head.decode("latin-1").split("\r\n")
-            self.targets.append(first.split()[1])
             given = [line.split()[-1] for line in lines if line.lower().startswith("proxy-auth")]
             if self._login and [self._login.encode()] != [b64decode(one) for one in given]:
-                client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+                client.sendall(
+                    b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+                    b"Proxy-Authenticate: Basic realm=there\r\nContent-Length: 0\r\n"
+                    b"Connection: close\r\n\r\n"
+                )
                 return
+            self.targets.append(first.split()[1])
             port = int(first.split()[1].rpartition(":")[2])
             with socket.create_connection(("127.0.0.1", port)) as far:
                 client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")

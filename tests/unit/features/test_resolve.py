@@ -39,10 +39,10 @@ def system(monkeypatch: pytest.MonkeyPatch) -> System:
     known: System = {}
     real = socket.getaddrinfo
 
-    def look(host: str, port: object, *rest: int) -> object:
+    def look(host: str, port: object, *rest: int, **named: int) -> object:
         if host == "127.0.0.1":
-            return real(host, port, *rest)  # type: ignore[arg-type]
-        if host not in known:
+            return real(host, port, *rest, **named)  # type: ignore[arg-type]
+        if host not in known or named.get("flags"):
             raise socket.gaierror(socket.EAI_NONAME, "x")
         return [(2, 1, 6, "", (address, 0)) for address in known[host]]
 
@@ -184,7 +184,7 @@ def test_compare_shows_every_way_and_says_split_dns(
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("NO_PROXY", "*")
         (compared,) = resolve.compare(session, [WWW], How(resolvers=(server.url(),)))
-        assert proxy.targets == [f"dns.test:{server.port}"]
+        assert proxy.targets == [f"127.0.0.1:{server.port}"]
     assert [(view.way, view.addresses) for view in compared.views] == [
         ("system", ("10.0.0.1",)),
         ("DoH", ("192.0.2.1", "2001:db8::1")),

@@ -239,20 +239,26 @@ def test_nobody_there_is_found_out_once(
     assert len(server.asked) == 1
 
 
-def test_through_the_proxy_of_the_environment_by_name(
+def test_through_the_proxy_of_the_environment_by_address_with_the_name_checked(
     session: Session, serve: Callable[[Respond], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(GOOD)
     with Proxy("me:s3 cret") as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:s3%20cret@127.0.0.1:{proxy.port}")
         assert values(ask(session, [server.url()])[0]) == ["192.0.2.1"]
-        assert proxy.targets == [f"dns.test:{server.port}"]
+        assert proxy.targets == [f"127.0.0.1:{server.port}"]
         ask(session, [server.url()], way=doh.DIRECT)
         monkeypatch.setenv("NO_PROXY", "dns.test")
         ask(session, [server.url()])
         assert len(proxy.targets) == 1
         ask(session, [server.url()], way=doh.PROXY)
         assert len(proxy.targets) == 2
+        monkeypatch.delenv("NO_PROXY")
+        with pytest.raises(NetworkError, match=r"certificate of other\.test"):
+            ask(session, [server.url("other.test")])
+        by_name = server.url().partition("#")[0]
+        assert values(ask(session, [by_name])[0]) == ["192.0.2.1"]
+        assert proxy.targets[-1] == f"dns.test:{server.port}"
 
 
 def test_through_a_proxy_that_speaks_tls_itself(
@@ -265,18 +271,29 @@ def test_through_a_proxy_that_speaks_tls_itself(
     with Proxy("me:s3cret", authority.server()) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"https://me:s3cret@127.0.0.1:{proxy.port}")
         assert values(ask(session, [server.url()])[0]) == ["192.0.2.1"]
-        assert proxy.targets == [f"dns.test:{server.port}"]
+        assert proxy.targets == [f"127.0.0.1:{server.port}"]
 
 
-def test_a_socks_proxy_is_said_not_to_be_gone_through(
+def test_a_socks_proxy_that_is_down_is_named(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ALL_PROXY", "socks5h://me:s3cret@127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", f"socks5h://me:s3cret@127.0.0.1:{refused_port()}")
     with pytest.raises(NetworkError) as caught:
         ask(session, ["https://dns.test/q"])
-    assert "socks5h://127.0.0.1:1" in caught.value.why
+    assert "socks5h://127.0.0.1:" in caught.value.why
     assert "ALL_PROXY" in caught.value.next_step
     assert "s3cret" not in str(caught.value)
+
+
+def test_the_next_proxy_is_taken_when_the_first_is_down(
+    session: Session, serve: Callable[[Respond], Server]
+) -> None:
+    server = serve(GOOD)
+    with Proxy() as proxy:
+        several = (f"http://127.0.0.1:{refused_port()}", f"http://127.0.0.1:{proxy.port}")
+        mine = replace(session, proxies=several)
+        assert values(ask(mine, [server.url()])[0]) == ["192.0.2.1"]
+        assert proxy.targets == [f"127.0.0.1:{server.port}"]
 
 
 def test_a_proxy_that_refuses_is_named_without_its_password(
@@ -287,8 +304,8 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:s3cret@127.0.0.1:{proxy.port}")
         with pytest.raises(NetworkError) as caught:
             ask(session, [server.url()])
-    assert "407" in caught.value.why
-    assert "HTTPS_PROXY" in caught.value.next_step
+    assert caught.value.why.startswith(f"The proxy http://127.0.0.1:{proxy.port} does not accept")
+    assert "They are from HTTPS_PROXY and were sent once, by basic." in caught.value.why
     assert "s3cret" not in str(caught.value)
     assert server.asked == []
 
@@ -306,16 +323,17 @@ def test_a_proxy_that_cannot_be_used_is_said(
 @pytest.mark.parametrize(
     ("environ", "way", "found"),
     [
-        ({}, doh.AUTO, "None"),
+        ({}, doh.AUTO, ""),
         ({"HTTPS_PROXY": "http://up:1", "https_proxy": "http://low:1"}, doh.AUTO, "http://low:1"),
-        ({"https_proxy": "http://p:1", "no_proxy": ".test"}, doh.AUTO, "None"),
+        ({"https_proxy": "http://p:1", "no_proxy": ".test"}, doh.AUTO, ""),
         ({"https_proxy": "http://p:1", "NO_PROXY": "*"}, doh.PROXY, "http://p:1"),
-        ({"https_proxy": "http://p:1"}, doh.DIRECT, "None"),
+        ({"https_proxy": "http://p:1"}, doh.DIRECT, ""),
     ],
 )
 def test_which_proxy(session: Session, environ: dict[str, str], way: str, found: str) -> None:
     mine = replace(session, environ=environ)
-    assert str(doh.proxy("https://dns.test:8443/q", mine, way)) == found
+    (proxies,) = doh.upstreams(mine, [resolvers.parse("https://dns.test:8443/q")], way)
+    assert " ".join(map(str, proxies)) == found
 
 
 def test_a_ca_file_that_is_missing_does_not_stop_it(

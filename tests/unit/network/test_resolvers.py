@@ -66,7 +66,7 @@ def test_without_own_ones_the_well_known_are_taken() -> None:
     assert [one.name for one in resolvers.chosen(["https://dns.example/q"])] == ["dns.example"]
 
 
-def test_addresses_are_asked_before_names_and_a_proxy_only_by_name() -> None:
+def test_addresses_are_asked_before_names() -> None:
     first, second = resolvers.waves(resolvers.WELL_KNOWN, proxied=False)
     assert [one.label for one in first] == [
         "Cloudflare (1.1.1.1)",
@@ -74,9 +74,18 @@ def test_addresses_are_asked_before_names_and_a_proxy_only_by_name() -> None:
         "Quad9 (9.9.9.9)",
     ]
     assert [one.label for one in second] == ["Cloudflare", "Google", "Quad9"]
-    assert resolvers.waves(resolvers.WELL_KNOWN, proxied=True) == [second]
     pinned = resolvers.parse("https://dns.example/q#192.0.2.53")
     assert resolvers.waves([pinned], proxied=False) == [[Target(pinned, "192.0.2.53")]]
+
+
+def test_a_proxy_is_asked_by_name_before_address_except_where_the_user_gave_one() -> None:
+    by_address, by_name = resolvers.waves(resolvers.WELL_KNOWN, proxied=False)
+    assert resolvers.waves(resolvers.WELL_KNOWN, proxied=True) == [by_name, by_address]
+    pinned = resolvers.parse("https://dns.example/q#192.0.2.53")
+    assert resolvers.waves([pinned], proxied=True) == [
+        [Target(pinned, "192.0.2.53")],
+        [Target(pinned)],
+    ]
 
 
 def test_the_three_forms_of_a_request() -> None:
@@ -86,8 +95,8 @@ def test_the_three_forms_of_a_request() -> None:
         target = Target(Resolver("x", url, form), address)
         return resolvers.request(target, "a.example", "A", WIRE)
 
-    assert made(POST) == ("POST", "https://192.0.2.53:8443/q", WIRE)
-    assert made(GET) == ("GET", "https://192.0.2.53:8443/q?dns=AAD-_w", b"")
+    assert made(POST) == ("POST", "https://dns.example:8443/q", WIRE)
+    assert made(GET) == ("GET", "https://dns.example:8443/q?dns=AAD-_w", b"")
     assert made(GET, "https://dns.example/q?k=v", "") == (
         "GET",
         "https://dns.example/q?k=v&dns=AAD-_w",
@@ -95,6 +104,6 @@ def test_the_three_forms_of_a_request() -> None:
     )
     assert made(JSON, "https://dns.example/r", "2001:db8::1") == (
         "GET",
-        "https://[2001:db8::1]/r?name=a.example&type=A",
+        "https://dns.example/r?name=a.example&type=A",
         b"",
     )

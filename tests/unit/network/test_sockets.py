@@ -26,7 +26,14 @@ def test_what_is_no_name_is_not_found(name: str) -> None:
 
 def test_a_resolver_that_hangs_does_not_outlast_a_timeout(monkeypatch) -> None:
     free = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: free.wait(30) and [])
+
+    def hang(*_: object, flags: int = 0, **__: object) -> list[object]:
+        if flags:  # asked whether it is an address
+            raise socket.gaierror(socket.EAI_NONAME, "it is a name")
+        free.wait(30)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
 
     async def ask() -> None:
         async with asyncio.timeout(0.1):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import PROGRAM, Machine
-from tests.peers import resolvers
+from tests.peers import dnsless, proxies, resolvers
 from tests.peers.authority import Authority
 from tests.peers.doh import Proxy, Server, as_json
 from tests.peers.resolvers import ADDRESS4, ADDRESS6, SERVICE, Resolver
@@ -189,3 +189,23 @@ def test_compare_says_where_the_ways_differ(servers: dict[str, Resolver], resolv
     assert head.split("  ")[-1].strip() == "DOH THROUGH THE PROXY"
     assert first.split().count(ADDRESS4) == 2
     assert "no address by the system, but by DoH and DoH through the proxy" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="squid becomes another user, which needs root")
+@pytest.mark.usefixtures("counting_network")
+def test_without_dns_and_without_a_route_through_a_proxy_with_a_digest_login(
+    machine: Machine, tmp_path: Path
+) -> None:
+    store = ["--store-dir", str(tmp_path / "store")]
+    ask = [PROGRAM, "resolve", *store, "--resolver", "RESOLVER", "--hosts", WWW]
+    seen = dnsless.play([*ask, "--proxy", "PROXY"], folder=tmp_path / "right", env=machine.env)
+    assert seen.output == f"{ADDRESS4}\t{WWW}\n{ADDRESS6}\t{WWW}\n", seen.errors
+    assert "CONNECT 127.0.0.1:" in seen.log
+    assert f" {proxies.USER} " in seen.log
+    store[1] = str(tmp_path / "another")
+    seen = dnsless.play([*ask, "--proxy", "WRONG"], folder=tmp_path / "wrong", env=machine.env)
+    assert (seen.status, seen.output) == (3, "")
+    assert "does not accept the user and password" in seen.errors
+    assert "wr0ng-h0rse" not in seen.errors
+    seen = dnsless.play(ask, folder=tmp_path / "direct", env=machine.env)
+    assert (seen.status, "CONNECT" in seen.log) == (3, False)

@@ -38,10 +38,11 @@ class Proxy:
     log: Path
     pid: int
     scheme: str = "http"
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def with_login(self) -> str:
@@ -50,7 +51,7 @@ class Proxy:
     def login(self, user: str, password: str) -> str:
         """Return the URL with this user and password, percent-encoded where it must be."""
         secret = password.replace(":", "%3A")
-        return f"{self.scheme}://{user}:{secret}@127.0.0.1:{self.port}"
+        return f"{self.scheme}://{user}:{secret}@{self.host}:{self.port}"
 
 
 def program(name: str) -> str | None:
@@ -59,15 +60,17 @@ def program(name: str) -> str | None:
 
 
 @contextmanager
-def squid(*, login: Literal["", "basic", "digest"] = "") -> Iterator[Proxy]:
-    """Start squid; ``login`` is the scheme that it asks for."""
+def squid(
+    *, login: Literal["", "basic", "digest"] = "", host: str = "127.0.0.1"
+) -> Iterator[Proxy]:
+    """Start squid; ``login`` is the scheme that it asks for, ``host`` where it listens."""
     with a_folder() as folder:
         port = free_port()
         rules = [f"acl blocked port {BLOCKED_PORT}", "http_access deny blocked"]
         if login:
             rules = [*_squid_login(folder, login), *rules, "acl known proxy_auth REQUIRED"]
         lines = [
-            f"http_port 127.0.0.1:{port}",
+            f"http_port {host}:{port}",
             f"pid_filename {folder}/squid.pid",
             f"cache_log {folder}/cache.log",
             f"access_log stdio:{folder}/access.log",
@@ -87,8 +90,8 @@ def squid(*, login: Literal["", "basic", "digest"] = "") -> Iterator[Proxy]:
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         # A name of its own: shared memory of one that was killed would stop the next.
         command = ["squid", "-N", "-n", f"t{port}", "-f", str(config)]
-        with started(command, port, folder / "output") as pid:
-            yield Proxy(port, folder / "access.log", pid)
+        with started(command, port, folder / "output", host=host) as pid:
+            yield Proxy(port, folder / "access.log", pid, host=host)
 
 
 def _squid_login(folder: Path, login: str) -> list[str]:
@@ -277,6 +280,7 @@ def started(
     *,
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[int]:
     """Start a program, wait until it listens on the port, give its id, end it."""
     path = program(command[0])
@@ -291,7 +295,7 @@ def started(
             cwd=cwd,
         )
     try:
-        _await(child, port, output)
+        _await(child, (host, port), output)
         yield child.pid
     finally:
         child.terminate()
@@ -302,10 +306,10 @@ def started(
             child.wait()
 
 
-def _await(child: subprocess.Popen[bytes], port: int, output: Path) -> None:
+def _await(child: subprocess.Popen[bytes], place: tuple[str, int], output: Path) -> None:
     """Wait until something listens there, 15 seconds at most."""
     for _ in range(300):
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        with suppress(OSError), socket.create_connection(place, 1):
             return
         if child.poll() is not None:
             break

@@ -77,17 +77,19 @@ def supervise(
     env: Mapping[str, str],
     cwd: Path | None = None,
     started: Callable[[], None] = lambda: None,
+    begin: Callable[[], None] | None = None,
 ) -> int:
     """Run a program in the foreground and return its status as a shell would give it.
 
     The terminal sends Ctrl-C to the child as well, so it is only ignored here; SIGTERM
     and SIGHUP, which reach this process alone, are passed on. What the child leaves
     running is ended afterwards (Linux: orphans come to us as their subreaper).
-    ``started`` is called once it runs. Raises ToolchainError if it cannot be started.
+    ``started`` is called once it runs, ``begin`` in the child before that. Raises
+    ToolchainError if it cannot be started.
     """
     with _Forwarding() as forwarding:
         try:
-            child = subprocess.Popen(list(command), env=dict(env), cwd=cwd)
+            child = subprocess.Popen(list(command), env=dict(env), cwd=cwd, preexec_fn=begin)
         except FileNotFoundError as error:
             raise ToolchainError(
                 f"There is no program {command[0]!r} to run.",
@@ -98,7 +100,7 @@ def supervise(
             raise ToolchainError(f"Cannot start {command[0]}: {error.strerror}.") from error
         reaping = False
         try:
-            forwarding.to(child)
+            forwarding.to(child.send_signal)
             # Early enough: nobody is orphaned in the first milliseconds.
             reaping = _become_subreaper()
             started()
@@ -108,15 +110,39 @@ def supervise(
                 child.kill()
                 child.wait()
             if reaping:
-                _end_orphans()
+                end_children()
     return 128 - status if status < 0 else status
+
+
+def attend(pid: int, started: Callable[[], None]) -> int:
+    """Wait for a child of ours that supervises a program; return its status.
+
+    Signals are passed on as in ``supervise``, before ``started`` is called. What it
+    leaves running, if it was killed itself, is ended.
+    """
+    reaping = _become_subreaper()
+    with _Forwarding() as forwarding:
+        forwarding.to(lambda number: _kill(pid, number))
+        try:
+            started()
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        finally:
+            forwarding.to(lambda _: None)
+    if reaping:
+        end_children()
+    return 128 - status if status < 0 else status
+
+
+def _kill(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 class _Forwarding:
     """Signals for the child; one that comes before there is a child waits for it."""
 
     def __init__(self) -> None:
-        self._child: subprocess.Popen[bytes] | None = None
+        self._send: Callable[[int], None] | None = None
         self._early: list[int] = []
         self._before: dict[int, Any] = {}
 
@@ -134,18 +160,19 @@ class _Forwarding:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def to(self, child: "subprocess.Popen[bytes]") -> None:
-        """Name the child, and give it what has come meanwhile."""
-        self._child = child
-        for number in self._early:
-            child.send_signal(number)
+    def to(self, send: Callable[[int], None]) -> None:
+        """Say how the child is sent a signal, and give it what has come meanwhile."""
+        self._send = send
+        early, self._early = self._early, []
+        for number in early:
+            send(number)
 
     def _forward(self, number: int, _: FrameType | None) -> None:
-        if self._child is None:
+        if self._send is None:
             self._early.append(number)
         else:
-            # Does nothing once the child was waited for, so never hits a stranger.
-            self._child.send_signal(number)
+            # Popen's does nothing once the child was waited for, so never hits a stranger.
+            self._send(number)
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:
@@ -173,8 +200,8 @@ def _become_subreaper() -> bool:
     return False
 
 
-def _end_orphans() -> None:
-    """End what is left of the child's descendants: SIGTERM, then SIGKILL after two seconds."""
+def end_children() -> None:
+    """End what is left of a child's descendants: SIGTERM, then SIGKILL after two seconds."""
     import time
 
     for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 1.0)):

@@ -13,6 +13,7 @@ COMMANDS = {
     "env": ("env:env", "Print the variables that run would set."),
     "prefetch": ("prefetch:prefetch", "Fill the store with all that a worker needs."),
     "tunnel": ("tunnel:tunnel", "Lead ports of this machine to named hosts, through the proxy."),
+    "exec": ("exec:confined", "Run a command that reaches its targets only, without root."),
     "cache": ("cache:cache", "List, verify and prune what is stored."),
     "toolchain": ("toolchain:toolchain", "Show or install Node, wrangler, uv and pywrangler."),
     "patch": ("patch:patch", "Put workerd's cache flags into miniflare, or take them out."),

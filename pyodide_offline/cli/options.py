@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 import click
 
 from pyodide_offline import paths
+from pyodide_offline.errors import SettingsError
 from pyodide_offline.progress import Progress, Silent
 from pyodide_offline.session import Session
 from pyodide_offline.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def storage(function: F) -> F:
@@ -134,6 +136,14 @@ def trusting(function: F) -> F:
 def as_json(function: F) -> F:
     """Add --json."""
     return click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")(function)
+
+
+def parsed(parse: Callable[[str], T], text: str, option: str) -> T:
+    """Return what a text means; wrong use of the option if it means nothing."""
+    try:
+        return parse(text)
+    except SettingsError as error:
+        raise click.BadParameter(str(error), param_hint=option) from error
 
 
 def session(

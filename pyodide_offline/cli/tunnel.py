@@ -1,17 +1,14 @@
 """`pyodide-offline tunnel`: ports of this machine that lead to named hosts."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from pyodide_offline.cli import options
 from pyodide_offline.cli.bars import note
-from pyodide_offline.errors import SettingsError
-
-T = TypeVar("T")
 
 _EPILOG = """\b
 Examples:
@@ -87,7 +84,7 @@ def tunnel(
     from pyodide_offline.features import tunnel as feature
     from pyodide_offline.network import targets
 
-    where = _parsed(targets.listen, listen, "--listen")
+    where = options.parsed(targets.listen, listen, "--listen")
     if not where.loopback and not public:
         raise click.UsageError(
             f"--listen {listen} would let others in: say --public too if that is meant."
@@ -115,7 +112,7 @@ def tunnel(
         tell,
         feature.Options(
             listen=where,
-            targets=[_parsed(targets.target, one, "--target") for one in wanted],
+            targets=[options.parsed(targets.target, one, "--target") for one in wanted],
             proxies=proxies,
             hosts=hosts,
             idle=idle,
@@ -123,10 +120,3 @@ def tunnel(
             wrangler=wrangler,
         ),
     )
-
-
-def _parsed(parse: Callable[[str], T], text: str, option: str) -> T:
-    try:
-        return parse(text)
-    except SettingsError as error:
-        raise click.BadParameter(str(error), param_hint=option) from error

@@ -1,15 +1,17 @@
 """A listener on a port; and where there can be none, by whom or what that is prevented."""
 
 import errno
+import ipaddress
 import os
 import re
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyodide_offline.errors import NetworkError
-from pyodide_offline.network.targets import joined
+from pyodide_offline.network.targets import LOOPBACK, joined
 
 # The kernel cuts it to net.core.somaxconn. With socat's 5, one round in three lost connections.
 BACKLOG = 4096
@@ -77,6 +79,37 @@ def holder(port: int, proc: Path = Path("/proc")) -> str | None:
                     if os.readlink(one) in wanted:  # noqa: PTH115 - no path, a name
                         return f"{_name(process)} (pid {process.name})"
     return None
+
+
+@dataclass(frozen=True, order=True)
+class Listening:
+    """A socket that listens: its port, and the address that leads to it from the same machine."""
+
+    port: int
+    address: str
+
+
+def listening(table: str) -> set[Listening]:
+    """Return what listens on loopback or on all addresses, of /proc/net/tcp or tcp6 (proc(5))."""
+    found = set()
+    for line in table.splitlines()[1:]:
+        words = line.split()
+        if len(words) > 9 and words[3] == _LISTENING:
+            digits, _, port = words[1].partition(":")
+            address = _address(digits)
+            if address.is_unspecified:
+                address = ipaddress.ip_address(LOOPBACK if address.version == 4 else "::1")
+            if address.is_loopback:
+                found.add(Listening(int(port, 16), str(address)))
+    return found
+
+
+def _address(digits: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    # Words of 32 bits in the machine's own order.
+    words = [int(digits[at : at + 8], 16) for at in range(0, len(digits), 8)]
+    found = ipaddress.ip_address(b"".join(word.to_bytes(4, sys.byteorder) for word in words))
+    mapped = found.ipv4_mapped if found.version == 6 else None
+    return mapped or found
 
 
 def _listening(table: str, port: int) -> set[str]:

@@ -44,6 +44,14 @@ class Group:
     targets: tuple[Target, ...]
 
 
+@dataclass(frozen=True)
+class Port:
+    """A port here and the port inside that it leads to."""
+
+    here: int
+    inside: int
+
+
 def target(text: str) -> Target:
     """Read ``HOST[:PORT]``. Raises SettingsError."""
     host, port = _split(text)
@@ -66,6 +74,18 @@ def listen(text: str) -> Listen:
                 next_step="Write it as ADDRESS:PORT, such as 127.0.0.1:8443 or [::1]:443.",
             ) from None
     return Listen(host, port)
+
+
+def port(text: str) -> Port:
+    """Read ``PORT`` or ``HERE:INSIDE``. Raises SettingsError."""
+    here, _, inside = text.strip().partition(":")
+    for one in (here, inside or here):
+        if not (one.isascii() and one.isdigit() and 0 < int(one) <= _MAX_PORT):
+            raise SettingsError(
+                f"{text!r} is no port to publish.",
+                next_step="Write it as PORT, or as HERE:INSIDE.",
+            )
+    return Port(int(here), int(inside or here))
 
 
 def plan(where: Listen, targets: Sequence[Target]) -> list[Group]:

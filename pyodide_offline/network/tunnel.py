@@ -42,16 +42,28 @@ class Statistics(Counts):
         """Return it as it is printed in JSON."""
         return asdict(self)
 
+    def summary(self) -> str:
+        """Say in one line what has gone through."""
+        return (
+            f"{self.connections} connections ({self.most} at once), {_size(self.sent)} sent, "
+            f"{_size(self.received)} received, {self.refused} refused, {self.failed} failed"
+        )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count} bytes"
+
 
 @dataclass
 class Tunnel:
-    """A running tunnel. ``spliced`` None: wherever it can be."""
+    """A running tunnel. ``spliced`` None: wherever it can be. ``listen`` gives a listener."""
 
     groups: Sequence[Group]
     dial: Dial
     say: Say
     idle: float | None = None
     spliced: bool | None = None
+    listen: Callable[[str, int], socket.socket] = ports.listener
     hello_timeout: float = HELLO_TIMEOUT
     statistics: Statistics = field(default_factory=Statistics)
 
@@ -74,7 +86,7 @@ class Tunnel:
             self._pipes = splice.Pipes()
         try:
             for group in self.groups:
-                self._listeners.append((ports.listener(group.address, group.port), group))
+                self._listeners.append((self.listen(group.address, group.port), group))
         except PyodideOfflineError:
             await self.stop()
             raise

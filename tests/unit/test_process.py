@@ -202,3 +202,59 @@ def test_a_signal_before_the_child_is_there_reaches_it(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(subprocess, "Popen", early)
     assert process.supervise(["sleep", "60"], env=os.environ) == 128 + signal.SIGTERM
+
+
+# -- attend ------------------------------------------------------------------------------
+
+
+def _attend(child: str) -> "subprocess.Popen[str]":
+    """A process whose forked child runs ``child``; its attendant says when that has begun."""
+    outer = (
+        "import os, sys\n"
+        "from pyodide_offline import process\n"
+        "ready, go = os.pipe()\n"
+        "if (pid := os.fork()) == 0:\n"
+        f"    {child}\n"
+        "status = process.attend(pid, lambda: (os.read(ready, 1), print('begun', flush=True)))\n"
+        "print('status', status, flush=True)\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", outer], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+@posix
+def test_a_child_that_supervises_gets_the_signals_and_its_status_is_returned() -> None:
+    child = (
+        "import signal; signal.signal(signal.SIGTERM, lambda *_: os._exit(7)); "
+        "os.write(go, b'x'); signal.pause()"
+    )
+    with _attend(child) as attendant:
+        assert _line(attendant) == "begun"
+        attendant.send_signal(signal.SIGTERM)
+        assert _line(attendant) == "status 7"
+
+
+@linux
+def test_what_a_killed_child_leaves_is_ended() -> None:
+    child = (
+        "import subprocess; left = subprocess.Popen(['sleep', '600']); "
+        "print(left.pid, flush=True); os.write(go, b'x'); os.kill(os.getpid(), 9)"
+    )
+    with _attend(child) as attendant:
+        pid = int(_line(attendant))
+        assert _line(attendant) == "begun"
+        assert _line(attendant) == "status 137"
+        assert not Path(f"/proc/{pid}").exists()
+
+
+@linux
+def test_what_has_to_be_done_in_the_child_first_is_done_there(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from pyodide_offline import process\n"
+        "begin = lambda: os.chdir(sys.argv[1])\n"
+        "sys.exit(process.supervise(['pwd'], env=os.environ, begin=begin))\n"
+    )
+    done = process.capture([sys.executable, "-c", code, str(tmp_path)])
+    assert done.stdout.strip() == str(tmp_path)

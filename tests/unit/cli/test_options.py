@@ -4,12 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import trustme
 
 from pyodide_offline import paths
 from pyodide_offline.cli import bars, options
 from pyodide_offline.errors import SettingsError
+from pyodide_offline.network import targets
 from pyodide_offline.progress import Silent
 
 
@@ -62,3 +64,10 @@ def test_a_session_with_no_ca_named_loads_no_tls():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_text_that_means_nothing_is_wrong_use_of_its_option():
+    assert options.parsed(targets.port, "80", "--publish") == targets.Port(80, 80)
+    with pytest.raises(click.BadParameter, match="no port") as caught:
+        options.parsed(targets.port, "x", "--publish")
+    assert caught.value.param_hint == "--publish"

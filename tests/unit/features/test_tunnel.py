@@ -1,26 +1,21 @@
-"""A tunnel for a command: where it leads by itself, the hosts file, signals, the status."""
+"""A tunnel for a command: the hosts file, signals, the status."""
 
-import asyncio
 import os
 import signal
 import socket
 import sys
 import threading
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import pytest
 
-from pyodide_offline.errors import NetworkError, ProjectError, SettingsError, ToolchainError
+from pyodide_offline.errors import NetworkError, SettingsError, ToolchainError
 from pyodide_offline.features import tunnel
 from pyodide_offline.features.tunnel import Options
 from pyodide_offline.network import connect, hosts
 from pyodide_offline.network.connect import Dialed
 from pyodide_offline.network.targets import Listen, Target
 from pyodide_offline.network.tunnel import Statistics
-from pyodide_offline.workers import probe
-from pyodide_offline.workers.probe import Want
-from pyodide_offline.workers.toolchain import chain
 
 ASK = """
 import socket, sys
@@ -178,45 +173,3 @@ def test_the_proxies_are_named_without_password_and_dialled(session, monkeypatch
     assert said[0].endswith("leads to a.example:443 through http://p.example:3128")
     assert "secret" not in "".join(said)
     assert seen == [("a.example", 443, ["http://p.example:3128"])]
-
-
-def test_a_target_that_leads_back_here_is_not_dialled(session):
-    async def play():
-        target = Target("localhost", 443)
-        dialer = tunnel._Dialer({}, {target: ()})
-        dialer.listening = [("127.0.0.1", 443)]
-        dialer._known[target] = ["127.0.0.1", "::1"]
-        with pytest.raises(NetworkError, match="no address but this tunnel's own"):
-            await dialer.dial(target)
-
-    asyncio.run(play())
-
-
-def test_a_project_tells_where_its_workerd_wants_to_go(session, monkeypatch):
-    text = 'main = "a.py"\ncompatibility_date = "2026-11-17"\n'
-    (session.project / "wrangler.toml").write_text(text)
-    found = SimpleNamespace(wrangler=SimpleNamespace(workerd="workerd"))
-    monkeypatch.setattr(chain, "get", lambda *_, **__: found)
-    want = Want("314.0.6_1", "https://a.example/pyodide_1.capnp.bin", None)
-    monkeypatch.setattr(probe, "want", lambda *_: want)
-    assert tunnel.default_targets(session) == [Target("a.example", 443)]
-    monkeypatch.setattr(probe, "want", lambda *_: Want("314.0.6_1", "", None))
-    with pytest.raises(ProjectError, match="does not tell"):
-        tunnel.default_targets(session)
-
-
-@pytest.mark.parametrize("main", [None, "a.js"])
-def test_without_a_python_worker_a_target_has_to_be_named(session, main):
-    if main:
-        text = f'main = "{main}"\ncompatibility_date = "2026-11-17"\n'
-        (session.project / "wrangler.toml").write_text(text)
-    with pytest.raises(ProjectError) as caught:
-        tunnel.default_targets(session)
-    assert "--target HOST:443" in caught.value.next_step
-
-
-def test_statistics_are_one_line():
-    told = Statistics(sent=99, received=12_345_678, connections=3, most=2, refused=1)
-    assert tunnel.summary(told) == (
-        "3 connections (2 at once), 99 bytes sent, 12.3 MB received, 1 refused, 0 failed"
-    )

@@ -3,6 +3,8 @@
 import errno
 import os
 import socket
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +64,24 @@ def test_other_refusals_say_what_to_do(monkeypatch, number, said, step):
     with pytest.raises(NetworkError, match=said) as caught:
         ports.listener("127.0.0.1", 443)
     assert step in caught.value.next_step
+
+
+def test_what_listens_on_loopback_or_everywhere_is_found():
+    four = "0100007F:1F90", "00000000:0050", "0200000A:0051"
+    six = "0" * 24 + "01000000:1F91", "0" * 32 + ":0052", "0" * 16 + "FFFF0000" + "0100007F:0053"
+    rest = "00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 777 1"
+    lines = [f"   0: {one} {rest}\n" for one in (*four, *six)]
+    connected = lines[0].replace(" 0A ", " 01 ").replace("1F90", "1F99")
+    if sys.byteorder == "little":
+        found = ports.listening("".join(["head\n", *lines, connected]))
+        assert sorted((one.port, one.address) for one in found) == [
+            (80, "127.0.0.1"), (82, "::1"), (83, "127.0.0.1"),
+            (8080, "127.0.0.1"), (8081, "::1"),
+        ]  # fmt: skip
+
+
+def test_a_listener_of_this_machine_is_in_its_table():
+    with ports.listener("127.0.0.1", 0) as sock:
+        port = sock.getsockname()[1]
+        table = Path("/proc/self/net/tcp").read_text(encoding="ascii")
+        assert ports.Listening(port, "127.0.0.1") in ports.listening(table)

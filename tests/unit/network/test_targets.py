@@ -4,7 +4,7 @@ import pytest
 
 from pyodide_offline.errors import SettingsError
 from pyodide_offline.network import targets
-from pyodide_offline.network.targets import Group, Listen, Target
+from pyodide_offline.network.targets import Group, Listen, Port, Target
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,14 @@ def test_targets_have_a_listener_for_each_port():
 def test_two_ports_of_a_host_cannot_share_a_listener():
     with pytest.raises(SettingsError, match="cannot share port 9"):
         targets.plan(Listen(port=9), [Target("a", 443), Target("a", 8443)])
+
+
+@pytest.mark.parametrize(("text", "expected"), [("80", Port(80, 80)), (" 8080:80", Port(8080, 80))])
+def test_a_port_to_publish_is_read(text, expected):
+    assert targets.port(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "a", "1:b", "65536", "-1", "1:2:3", "²"])
+def test_what_is_no_port_is_an_error(text):
+    with pytest.raises(SettingsError, match="no port to publish"):
+        targets.port(text)

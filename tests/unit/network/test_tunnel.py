@@ -12,7 +12,7 @@ from pyodide_offline.errors import NetworkError
 from pyodide_offline.network import ports, tunnel
 from pyodide_offline.network.plane import Far
 from pyodide_offline.network.targets import Group, Target
-from pyodide_offline.network.tunnel import Tunnel
+from pyodide_offline.network.tunnel import Statistics, Tunnel
 from tests.unit.network.planes import PLANES, End
 from tests.unit.network.test_hello import client_hello
 
@@ -224,3 +224,10 @@ def test_the_limit_of_files_is_raised():
         assert tunnel.raise_limit() > 256 or before[1] <= 256
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_statistics_are_one_line():
+    told = Statistics(sent=99, received=12_345_678, connections=3, most=2, refused=1)
+    assert told.summary() == (
+        "3 connections (2 at once), 99 bytes sent, 12.3 MB received, 1 refused, 0 failed"
+    )

@@ -1,0 +1,111 @@
+"""A command in a network of its own that has nothing but its targets, without root.
+
+The namespaces are made by a child before the tunnel's modules are loaded here: both take
+their time, and the child may not have been a process with threads.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyodide_offline.errors import SettingsError
+from pyodide_offline.network import confinement, forbidden, targets
+from pyodide_offline.network.confinement import Confined, Plan
+from pyodide_offline.network.targets import Group, Listen, Port, Target
+from pyodide_offline.session import Session
+
+if TYPE_CHECKING:
+    from pyodide_offline.network.dialing import Dialer
+
+Say = Callable[[str], None]
+# Where they lead there is no way from inside; and a login is nothing for others' eyes.
+_OUTSIDE = {
+    "http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "npm_config_proxy",
+    "npm_config_http_proxy", "npm_config_https_proxy", "pip_proxy",
+    "pyodide_offline_proxy_user", "pyodide_offline_proxy_password",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked for. No targets: what the project's workerd wants.
+
+    ``published`` None: every port that the command listens on.
+    """
+
+    targets: Sequence[Target] = ()
+    proxies: Sequence[str] = ()
+    published: Sequence[Port] | None = None
+    wrangler: str | None = None
+
+
+def run(session: Session, words: Sequence[str], say: Say, options: Options | None = None) -> int:
+    """Run a command confined and return its exit status.
+
+    Raises UnsupportedError where there can be no such network, with the switch that allows it.
+    """
+    options = options or Options()
+    if sys.platform != "linux":
+        raise forbidden.elsewhere({"darwin": "macOS", "win32": "Windows"}.get(sys.platform, "it"))
+    wanted = options.targets or _wanted(session, options)
+    for one in wanted:
+        if one.host.replace(".", "").isdigit() or ":" in one.host:
+            raise SettingsError(
+                f"{one} is an address: no hosts file can lead it elsewhere.",
+                next_step="Name a host, as --target HOST:PORT.",
+            )
+    groups = targets.plan(Listen(), wanted)
+    plan = Plan(
+        words,
+        inner(session.environ),
+        [one.host for one in wanted],
+        [(group.address, group.port) for group in groups],
+    )
+    with confinement.enter(plan) as confined:
+        from pyodide_offline.network import dialing
+
+        ways = dialing.ways(session, wanted, options.proxies)
+        for one in wanted:
+            say(f"{one} is all that can be reached, {dialing.by(ways[one])}")
+        return _attend(confined, groups, dialing.Dialer(session.environ, ways), say, options)
+
+
+def inner(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the command: without proxies that it cannot reach."""
+    return {name: text for name, text in environ.items() if name.lower() not in _OUTSIDE}
+
+
+def _wanted(session: Session, options: Options) -> list[Target]:
+    from pyodide_offline.workers import origin
+
+    return origin.targets(session, "exec", options.wrangler)
+
+
+def _attend(
+    confined: Confined, groups: Sequence[Group], dialer: "Dialer", say: Say, options: Options
+) -> int:
+    from pathlib import Path
+
+    from pyodide_offline.network import background
+    from pyodide_offline.network.published import Publisher
+    from pyodide_offline.network.tunnel import Tunnel
+
+    tunnel = Tunnel(groups, dialer.dial, say, listen=confined.listener)
+    publisher = Publisher(
+        Path(f"/proc/{confined.pid}/net"),
+        confined.socket,
+        say,
+        named=options.published,
+        ours={group.port for group in groups},
+    )
+    with background.loop("tunnel") as do:
+        do(tunnel.start())
+        try:
+            do(publisher.start())
+            status = confined.attend()
+        finally:
+            do(publisher.stop())
+            do(tunnel.stop())
+    say(tunnel.statistics.summary())
+    return status

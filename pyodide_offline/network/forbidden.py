@@ -50,6 +50,11 @@ def _reason(step: str, number: int, switches: Mapping[str, str]) -> tuple[str, s
             return f"{_CLONE} is 0 here.", _sysctl(_CLONE, "1")
         if switches.get(_APPARMOR, "0") != "0":
             return f"{_APPARMOR} is {switches[_APPARMOR]} here.", _sysctl(_APPARMOR, "0")
+        if "uid_map" in step and switches.get("setfcap") == "0":
+            return (
+                "A root without the capability setfcap may not be mapped (user_namespaces(7)).",
+                "Be another user, or allow it to the container: --cap-add SETFCAP.",
+            )
         if switches.get("seccomp") == _FILTERED:
             return (
                 "A seccomp filter is in force, as in a container.",

@@ -23,7 +23,7 @@ _NEWUSER, _NEWNET, _NEWNS = 0x10000000, 0x40000000, 0x00020000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _PDEATHSIG, _CAPBSET_READ, _CAPBSET_DROP, _CAP_AMBIENT, _CLEAR_ALL = 1, 23, 24, 47, 4
-_CAPABILITY_VERSION_3 = 0x20080522
+_CAPABILITY_VERSION_3, _SETFCAP = 0x20080522, 31
 # What an ordinary root needs for files and users: chown, dac_override, dac_read_search,
 # fowner, fsetid, kill, setgid, setuid, and net_bind_service. None leads out of a network.
 ROOTS_OWN = 0b0100_1111_1111
@@ -143,6 +143,8 @@ def switches() -> dict[str, str]:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("Seccomp:"):
                 found["seccomp"] = line.split()[1]
+    if os.geteuid() == 0 and not _effective() >> _SETFCAP & 1:
+        found["setfcap"] = "0"  # wanted for a map of user 0 since Linux 5.12
     return found
 
 

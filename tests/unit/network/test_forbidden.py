@@ -23,6 +23,8 @@ APPARMOR = {"kernel.apparmor_restrict_unprivileged_userns": "1", "seccomp": "0"}
          "sysctl -w kernel.unprivileged_userns_clone=1"),
         (MOUNT, errno.EACCES, APPARMOR, "apparmor_restrict_unprivileged_userns is 1",
          "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"),
+        ("write of uid_map", errno.EPERM, {"setfcap": "0", "seccomp": "2"}, "setfcap",
+         "--cap-add SETFCAP"),
         (USER, errno.EPERM, {"seccomp": "2"}, "seccomp filter", "--security-opt seccomp="),
         (USER, errno.EPERM, {}, "A security module, a chroot or the container", ""),
         (USER, errno.EINVAL, {}, "CONFIG_USER_NS", ""),

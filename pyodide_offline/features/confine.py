@@ -23,7 +23,8 @@ Say = Callable[[str], None]
 _OUTSIDE = {
     "http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "npm_config_proxy",
     "npm_config_http_proxy", "npm_config_https_proxy", "pip_proxy",
-    "pyodide_offline_proxy_user", "pyodide_offline_proxy_password",
+    "pyodide_offline_proxy", "pyodide_offline_pac", "pyodide_offline_proxy_user",
+    "pyodide_offline_proxy_password",
 }  # fmt: skip
 
 

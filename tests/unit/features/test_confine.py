@@ -14,6 +14,7 @@ def test_the_command_gets_no_proxy_and_no_login():
     environ = {
         "HTTPS_PROXY": "http://me:secret@p:1", "https_proxy": "x", "All_Proxy": "x",
         "npm_config_https_proxy": "x", "PYODIDE_OFFLINE_PROXY_PASSWORD": "secret",
+        "PYODIDE_OFFLINE_PROXY": "http://p:1",
         "NO_PROXY": "a", "SSL_CERT_FILE": "/ca.pem", "PATH": "/bin",
     }  # fmt: skip
     assert confine.inner(environ) == {"NO_PROXY": "a", "SSL_CERT_FILE": "/ca.pem", "PATH": "/bin"}

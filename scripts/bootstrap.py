@@ -35,6 +35,8 @@ _SERVICES = {
     "bind9": "named",
     "haproxy": "haproxy",
     "dante-server": "danted",
+    "krb5-kdc": "krb5-kdc",
+    "krb5-admin-server": "krb5-admin-server",
 }
 _PRINTING = threading.Lock()
 

@@ -39,6 +39,13 @@ PROGRAMS = {
     "stunnel4": "stunnel4",
     "haproxy": "haproxy",
     "danted": "dante-server",
+    # A Kerberos realm for squid, and what the extra `kerberos` is compiled with.
+    "krb5kdc": "krb5-kdc",
+    "kadmin.local": "krb5-admin-server",
+    "kinit": "krb5-user",
+    "krb5-config": "libkrb5-dev",
+    "gcc": "gcc",
+    "python3-config": "python3-dev",
     # Reads what `env --shell fish` prints.
     "fish": "fish",
 }

@@ -61,14 +61,21 @@ def program(name: str) -> str | None:
 
 @contextmanager
 def squid(
-    *, login: Literal["", "basic", "digest"] = "", host: str = "127.0.0.1"
+    *,
+    login: Literal["", "basic", "digest", "negotiate"] = "",
+    host: str = "127.0.0.1",
+    helper: str = "",
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[Proxy]:
-    """Start squid; ``login`` is the scheme that it asks for, ``host`` where it listens."""
+    """Start squid; ``login`` is the scheme that it asks for, ``host`` where it listens.
+
+    ``helper`` is the program that checks logins, if it is not squid's own for USER.
+    """
     with a_folder() as folder:
         port = free_port()
         rules = [f"acl blocked port {BLOCKED_PORT}", "http_access deny blocked"]
         if login:
-            rules = [*_squid_login(folder, login), *rules, "acl known proxy_auth REQUIRED"]
+            rules = [*_squid_login(folder, login, helper), *rules, "acl known proxy_auth REQUIRED"]
         lines = [
             f"http_port {host}:{port}",
             f"pid_filename {folder}/squid.pid",
@@ -90,12 +97,18 @@ def squid(
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         # A name of its own: shared memory of one that was killed would stop the next.
         command = ["squid", "-N", "-n", f"t{port}", "-f", str(config)]
-        with started(command, port, folder / "output", host=host) as pid:
+        with started(command, port, folder / "output", host=host, environ=environ) as pid:
             yield Proxy(port, folder / "access.log", pid, host=host)
 
 
-def _squid_login(folder: Path, login: str) -> list[str]:
+def _squid_login(folder: Path, login: str, helper: str) -> list[str]:
     file = folder / "users"
+    if helper:
+        return [
+            f"auth_param {login} program {helper}",
+            f"auth_param {login} children 2 startup=1 idle=1",
+            f"auth_param {login} keep_alive on",
+        ]
     if login == "basic":
         hashed = subprocess.run(
             ["openssl", "passwd", "-apr1", PASSWORD], check=True, capture_output=True, text=True

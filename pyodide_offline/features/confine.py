@@ -1,22 +1,26 @@
 """A command in a network of its own that has nothing but its targets, without root.
 
-The namespaces are made by a child before the tunnel's modules are loaded here: both take
-their time, and the child may not have been a process with threads.
+The namespaces are made by a child that is forked before there is any thread. The command
+starts as soon as they are made: what carries its connections is loaded meanwhile.
 """
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyodide_offline.errors import SettingsError
-from pyodide_offline.network import confinement, forbidden, targets
+from pyodide_offline.network import confinement, forbidden, targets, ways
 from pyodide_offline.network.confinement import Confined, Plan
 from pyodide_offline.network.targets import Group, Listen, Port, Target
+from pyodide_offline.network.ways import Ways
 from pyodide_offline.session import Session
 
 if TYPE_CHECKING:
-    from pyodide_offline.network.dialing import Dialer
+    import socket
+
+    from pyodide_offline.network.tunnel import Tunnel
 
 Say = Callable[[str], None]
 # Where they lead there is no way from inside; and a login is nothing for others' eyes.
@@ -63,13 +67,20 @@ def run(session: Session, words: Sequence[str], say: Say, options: Options | Non
         [one.host for one in wanted],
         [(group.address, group.port) for group in groups],
     )
-    with confinement.enter(plan) as confined:
-        from pyodide_offline.network import dialing
-
-        ways = dialing.ways(session, wanted, options.proxies)
+    with confinement.enter(plan) as confined, ExitStack() as stack:
+        found = ways.find(session, wanted, options.proxies)
+        named = options.published
+        listeners = None if named is None else {one: _listener(one, stack) for one in named}
+        confined.ready()
         for one in wanted:
-            say(f"{one} is all that can be reached, {dialing.by(ways[one])}")
-        return _attend(confined, groups, dialing.Dialer(session.environ, ways), say, options)
+            say(f"{one} is all that can be reached, {ways.by(found[one])}")
+        return _attend(confined, groups, session, say, found, listeners)
+
+
+def _listener(port: Port, stack: ExitStack) -> "socket.socket":
+    from pyodide_offline.network import ports
+
+    return stack.enter_context(ports.listener(targets.LOOPBACK, port.here))
 
 
 def inner(environ: Mapping[str, str]) -> dict[str, str]:
@@ -84,29 +95,43 @@ def _wanted(session: Session, options: Options) -> list[Target]:
 
 
 def _attend(
-    confined: Confined, groups: Sequence[Group], dialer: "Dialer", say: Say, options: Options
+    confined: Confined,
+    groups: Sequence[Group],
+    session: Session,
+    say: Say,
+    found: Ways,
+    named: "Mapping[Port, socket.socket] | None",
 ) -> int:
-    from pathlib import Path
+    """Run the command; what carries its connections is loaded while it starts."""
+    stack = ExitStack()
+    carrying: list[Tunnel] = []
 
-    from pyodide_offline.network import background
-    from pyodide_offline.network.published import Publisher
-    from pyodide_offline.network.tunnel import Tunnel
+    def carry() -> None:
+        from pathlib import Path
 
-    tunnel = Tunnel(groups, dialer.dial, say, listen=confined.listener)
-    publisher = Publisher(
-        Path(f"/proc/{confined.pid}/net"),
-        confined.socket,
-        say,
-        named=options.published,
-        ours={group.port for group in groups},
-    )
-    with background.loop("tunnel") as do:
+        from pyodide_offline.network import background
+        from pyodide_offline.network.dialing import Dialer
+        from pyodide_offline.network.published import Publisher
+        from pyodide_offline.network.tunnel import Tunnel
+
+        dialer = Dialer(session.environ, found)
+        tunnel = Tunnel(groups, dialer.dial, say, listen=confined.listener)
+        publisher = Publisher(
+            Path(f"/proc/{confined.pid}/net"),
+            confined.socket,
+            say,
+            named=named,
+            ours={group.port for group in groups},
+        )
+        do = stack.enter_context(background.loop("tunnel"))
         do(tunnel.start())
-        try:
-            do(publisher.start())
-            status = confined.attend()
-        finally:
-            do(publisher.stop())
-            do(tunnel.stop())
-    say(tunnel.statistics.summary())
+        stack.callback(lambda: do(tunnel.stop()))
+        do(publisher.start())
+        stack.callback(lambda: do(publisher.stop()))
+        carrying.append(tunnel)
+
+    with stack:
+        status = confined.attend(carry)
+    for one in carrying:
+        say(one.statistics.summary())
     return status

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from pyodide_offline import process
-from pyodide_offline.network import background, dialing, hosts, targets
+from pyodide_offline.network import background, dialing, hosts, targets, ways
 from pyodide_offline.network.targets import Listen, Target, joined
 from pyodide_offline.network.tunnel import Tunnel
 from pyodide_offline.session import Session
@@ -51,9 +51,9 @@ def run(
     """
     options = options or Options()
     wanted = options.targets or origin.targets(session, "tunnel", options.wrangler)
-    ways = dialing.ways(session, wanted, options.proxies)
+    found = ways.find(session, wanted, options.proxies)
     groups = targets.plan(options.listen, wanted)
-    dialer = dialing.Dialer(session.environ, ways)
+    dialer = dialing.Dialer(session.environ, found)
     if options.hosts:
         dialer.resolve()
     tunnel = Tunnel(groups, dialer.dial, say, idle=options.idle)
@@ -66,7 +66,7 @@ def run(
             dialer.listening = tunnel.addresses
             for group, address in zip(groups, tunnel.addresses, strict=True):
                 for one in group.targets:
-                    say(f"{joined(*address)} leads to {one} {dialing.by(ways[one])}")
+                    say(f"{joined(*address)} leads to {one} {ways.by(found[one])}")
             with _hosts(session, options, wanted, say):
                 status = signals.supervise(words, session.environ)
         say(tunnel.statistics.summary())

@@ -40,10 +40,18 @@ class Confined:
     """The namespaces as they are from outside; ``pid`` is of the process that lives there."""
 
     pid: int
+    _plan: Plan
     _talk: socket.socket
     _door: socket.socket
     _listeners: dict[tuple[str, int], socket.socket] = field(default_factory=dict)
     _ended: bool = False
+
+    def ready(self) -> None:
+        """Wait until everything is made inside. Raises UnsupportedError where it cannot be."""
+        with _explained():
+            for where in self._plan.listeners:
+                self._listeners[where] = _reply(self._talk)[0]
+            _reply(self._talk)
 
     def listener(self, address: str, port: int) -> socket.socket:
         """Return the listener that was made inside for an address of the plan."""
@@ -60,8 +68,11 @@ class Confined:
         made.setblocking(False)
         return made
 
-    def attend(self) -> int:
-        """Run the command and return its status. Raises what kept it from running."""
+    def attend(self, meanwhile: Callable[[], None]) -> int:
+        """Run the command and return its status. Raises what kept it from running.
+
+        ``meanwhile`` is called once it runs: who dials already, waits in a listener's queue.
+        """
         problems: list[PyodideOfflineError] = []
 
         def started() -> None:
@@ -69,9 +80,11 @@ class Confined:
                 handover.send(self._talk, {"run": True})
                 _reply(self._talk)
             except GoneError:
-                pass  # a signal has ended it: the status says that
+                return  # a signal has ended it: the status says that
             except PyodideOfflineError as error:
                 problems.append(error)
+                return
+            meanwhile()
 
         status = process.attend(self.pid, started)
         self._ended = True
@@ -90,7 +103,7 @@ class Confined:
 
 @contextmanager
 def enter(plan: Plan) -> Iterator[Confined]:
-    """Make the namespaces and all that is in them; the command waits for ``attend``.
+    """Have a child make the namespaces; after ``ready`` the command waits for ``attend``.
 
     There may be no second thread yet. Raises UnsupportedError where the kernel refuses.
     """
@@ -105,26 +118,24 @@ def enter(plan: Plan) -> Iterator[Confined]:
         _live(inner_talk, inner_door, plan)
     inner_talk.close()
     inner_door.close()
-    confined = Confined(pid, talk, door)
+    confined = Confined(pid, plan, talk, door)
     try:
-        try:
-            _prepare(confined, plan)
-        except StepError as error:
-            raise forbidden.explain(error.step, error.number, namespace.switches()) from error
-        except GoneError as error:
-            raise UnsupportedError("What makes a network for the command was killed.") from error
+        with _explained():
+            _reply(talk)
+            handover.send(talk, {"kept": namespace.map_ids(pid)})
         yield confined
     finally:
         confined.close()
 
 
-def _prepare(confined: Confined, plan: Plan) -> None:
-    talk = confined._talk
-    _reply(talk)
-    handover.send(talk, {"kept": namespace.map_ids(confined.pid)})
-    for where in plan.listeners:
-        confined._listeners[where] = _reply(talk)[0]
-    _reply(talk)
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except StepError as error:
+        raise forbidden.explain(error.step, error.number, namespace.switches()) from error
+    except GoneError as error:
+        raise UnsupportedError("What makes a network for the command was killed.") from error
 
 
 def _reply(talk: socket.socket) -> list[socket.socket]:

@@ -6,7 +6,7 @@ is free here; named ones (``Port``) are listened on from the start, and nothing 
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +24,7 @@ Make = Callable[[int], Awaitable[socket.socket]]
 class Publisher:
     """Publishes what ``tables`` (a folder ``/proc/PID/net``) says; ``make`` makes sockets inside.
 
-    ``named`` None: whatever listens but ``ours``.
+    ``named`` None: whatever listens but ``ours``; else these ports, which listen already.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Publisher:
         make: Make,
         say: Say,
         *,
-        named: Sequence[Port] | None = None,
+        named: Mapping[Port, socket.socket] | None = None,
         ours: Collection[int] = (),
     ) -> None:
         self._tables, self._make, self._say = tables, make, say
@@ -43,16 +43,12 @@ class Publisher:
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the named ports, or watch. Raises NetworkError for a named port that is taken."""
+        """Lead the named ports, or watch."""
         if self._named is None:
             self._watching = asyncio.create_task(self._watch())
             return
-        try:
-            for one in self._named:
-                await self._publish(one)
-        except NetworkError:
-            await self.stop()
-            raise
+        for one, listener in self._named.items():
+            await self._publish(one, listener)
 
     async def stop(self) -> None:
         """Take everything back."""
@@ -83,12 +79,14 @@ class Publisher:
         if done:
             self._say(f"published on this machine: {', '.join(done)}")
 
-    async def _publish(self, wanted: Port) -> None:
+    async def _publish(self, wanted: Port, listener: socket.socket | None = None) -> None:
         async def dial(target: Target) -> Far:
             return await self._dial(target.port)
 
         group = Group(LOOPBACK, wanted.here, (Target(LOOPBACK, wanted.inside),))
         tunnel = Tunnel([group], dial, self._say)
+        if listener is not None:
+            tunnel.listen = lambda *_: listener
         await tunnel.start()
         self._open[wanted.here] = tunnel
 

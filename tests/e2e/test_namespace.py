@@ -97,9 +97,10 @@ from pyodide_offline.network import confinement
 words = json.loads(sys.argv[1])
 plan = confinement.Plan(words, os.environ, ["a.example"], [("127.0.0.1", 443)])
 with confinement.enter(plan) as confined:
+    confined.ready()
     listener = confined.listener("127.0.0.1", 443)
     listener.setblocking(True)
-    status = confined.attend()
+    status = confined.attend(lambda: None)
     if status == 5:
         print(listener.accept()[0].recv(9).decode())
 sys.exit(status)

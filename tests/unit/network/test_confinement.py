@@ -39,10 +39,10 @@ def test_what_does_not_hold_is_told_before_the_command_runs(monkeypatch):
 
 
 def test_a_refusal_of_the_kernel_is_explained(monkeypatch):
-    def refuse(_, __):
+    def refuse(_):
         raise StepError("unshare of a user namespace", 1)
 
-    monkeypatch.setattr(confinement, "_prepare", refuse)
+    monkeypatch.setattr(confinement, "_reply", refuse)
     monkeypatch.setattr(os, "fork", lambda: os.posix_spawnp("true", ["true"], os.environ))
     plan = confinement.Plan(["true"], {}, [])
     with pytest.raises(UnsupportedError, match="network of its own"), confinement.enter(plan):

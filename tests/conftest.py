@@ -45,6 +45,9 @@ def _isolated(
         monkeypatch.setenv(name, str(home))
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
+    # What the machine's own files say to pip and npm is not these tests' matter.
+    for name in ("PIP_CONFIG_FILE", "npm_config_globalconfig"):
+        monkeypatch.setenv(name, os.devnull)
     for function in (paths.store_dir, paths.bundle_cache_dir):
         monkeypatch.setattr(paths, function.__name__, _named_only(function))
 

@@ -166,7 +166,7 @@ def session(
     store = Store(store_dir.expanduser().absolute() if store_dir else paths.store_dir(environ))
     progress = _progress(quiet=quiet, plain=plain)
     if ca is not None:
-        environ = _trusting(environ, store, ca, progress)
+        environ = _trusting(environ, store, project or Path.cwd(), ca, progress)
     return Session(
         store=store,
         environ=environ,
@@ -182,14 +182,15 @@ def session(
 
 
 def _trusting(
-    environ: dict[str, str], store: Store, ca: Sequence[Path], progress: Progress
+    environ: dict[str, str], store: Store, project: Path, ca: Sequence[Path], progress: Progress
 ) -> dict[str, str]:
-    from pyodide_offline.network import cafile
+    from pyodide_offline.network import cafile, configured
 
     if ca:
         named = (str(one.expanduser().absolute()) for one in ca)
         environ = {**environ, paths.CA_VARIABLE: os.pathsep.join(named)}
-    return cafile.environment(store, environ, progress.note)
+    settings = configured.sources(environ, project.absolute())
+    return cafile.environment(store, environ, progress.note, settings)
 
 
 def _progress(*, quiet: bool, plain: bool) -> Progress:

@@ -9,7 +9,6 @@
 Files that cannot be read are left out: they belong to other programs, which will complain.
 """
 
-import configparser
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,8 +32,8 @@ class Text:
 
 def read(environ: Mapping[str, str], project: Path) -> Sequence[Borrowed]:
     """Return what the files and variables of this user name. Small files, no program asked."""
-    npm = _texts(npm_files(environ, project))
-    pip = [] if environ.get("PIP_CONFIG_FILE") == os.devnull else _texts(pip_files(environ))
+    npm = texts(npm_files(environ, project))
+    pip = [] if environ.get("PIP_CONFIG_FILE") == os.devnull else texts(pip_files(environ))
     return [*of_npm(environ, npm), *of_pip(environ, pip)]
 
 
@@ -65,7 +64,7 @@ def of_pip(environ: Mapping[str, str], files: Sequence[Text]) -> list[Borrowed]:
         return [Borrowed(value, "PIP_PROXY")]
     for section in ("install", "global"):
         for file in files:
-            if value := _option(file.content, section, "proxy"):
+            if value := option(file.content, section, "proxy"):
                 return [Borrowed(value, f"{section}.proxy in {file.path}")]
     return []
 
@@ -116,7 +115,8 @@ def _users_pip_files(environ: Mapping[str, str], home: str, name: str) -> list[P
     return [*_below(home, f".config/pip/{name}"), *legacy]
 
 
-def _texts(files: Sequence[Path]) -> list[Text]:
+def texts(files: Sequence[Path]) -> list[Text]:
+    """Return the files that are there and can be read."""
     return list(_readable(files))
 
 
@@ -128,7 +128,10 @@ def _readable(files: Sequence[Path]) -> Iterator[Text]:
             continue
 
 
-def _option(content: str, section: str, option: str) -> str:
+def option(content: str, section: str, option: str) -> str:
+    """Return an option of a pip.conf, "" if it has none or cannot be read."""
+    import configparser
+
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(content)

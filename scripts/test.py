@@ -48,6 +48,8 @@ PROGRAMS = {
     "python3-config": "python3-dev",
     # Reads what `env --shell fish` prints.
     "fish": "fish",
+    # The browser of tests/e2e/test_browser.py.
+    "chromium": "chromium",
 }
 
 # A new network namespace has loopback down, and root ignores read-only folders, which

@@ -19,6 +19,7 @@ COMMANDS = {
     "patch": ("patch:patch", "Put workerd's cache flags into miniflare, or take them out."),
     "resolve": ("resolve:resolve", "Find addresses, over HTTPS where DNS does not answer."),
     "doctor": ("doctor:doctor", "Say what is broken, whose fault it is, and what to type."),
+    "browser": ("browser:browser", "Make, serve and verify Pyodide in a folder, for a browser."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
 }
 _EPILOG = """\b

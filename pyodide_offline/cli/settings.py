@@ -35,7 +35,7 @@ def defaults(commands: Iterable[str]) -> dict[str, Any]:
             values[option] = values.pop(setting).split()
     if "ca" in values:
         values["ca"] = [one for one in values["ca"].split(os.pathsep) if one]
-    below = "list verify prune path install apply revert status diff"
+    below = "list verify prune path install apply revert status diff build"
     nested = dict.fromkeys(below.split(), values)
     return {name: {**values, **nested} for name in commands}
 

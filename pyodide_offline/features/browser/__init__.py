@@ -1,0 +1,1 @@
+"""Pyodide in a browser with no network: folders that hold all of it, made, served, verified."""

@@ -33,10 +33,18 @@ class PyodideOfflineError(Exception):
 
 
 class NetworkError(PyodideOfflineError):
-    """A host could not be reached, or the connection broke."""
+    """A host could not be reached, or the connection broke.
+
+    ``kind`` is for code that decides what may mend it (``network.refusals.Kind``); empty
+    where nothing is to be decided.
+    """
 
     code = "network"
     exit_status = 3
+
+    def __init__(self, what: str, *, why: str = "", next_step: str = "", kind: str = "") -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.kind = kind
 
 
 class RegistryError(PyodideOfflineError):

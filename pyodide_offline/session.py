@@ -24,8 +24,9 @@ class Session:
     cache_dir: Path
     offline: bool = False
     progress: Progress = field(default_factory=Silent)
-    proxies: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = field(default=(), repr=False)
     pac: str = ""
+    verbose: bool = False
 
     def require_network(self, what: str) -> None:
         """Raise OfflineError if ``--offline`` forbids to fetch ``what``."""

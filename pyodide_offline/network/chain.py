@@ -262,4 +262,5 @@ def _moment(moment: datetime) -> str:
 
 
 def _error(what: str, why: Sequence[str], next_step: str) -> NetworkError:
-    return NetworkError(what, why=" ".join(part for part in why if part), next_step=next_step)
+    reasons = " ".join(part for part in why if part)
+    return NetworkError(what, why=reasons, next_step=next_step, kind="untrusted")

@@ -23,7 +23,7 @@ from pyodide_offline.network.sockets import Blocking, Link, Raw, Secure, Streams
 TIMEOUT = 10.0  # seconds a proxy
 AGENT = f"pyodide-offline/{__version__}"
 CONNECTIONS = 4  # fresh ones that a proxy may ask for in one login
-_LOCKOUT = Lockout()  # one a process: that an account is not locked is not one dial's matter
+LOCKOUT = Lockout()  # one a process: that an account is not locked is not one dial's matter
 # What an error means once the proxy has taken the connection.
 _AFTER_CONNECT: Mapping[refusals.Kind, refusals.Kind] = {
     "silent": "mute",
@@ -64,7 +64,7 @@ async def dial(
     timeout: float = TIMEOUT,
     family: int = 0,
     trust: ssl.SSLContext | None = None,
-    lockout: Lockout = _LOCKOUT,
+    lockout: Lockout = LOCKOUT,
 ) -> Dialed:
     """Connect to a target through the first proxy that lets it through; none: directly.
 
@@ -86,7 +86,7 @@ def dial_sync(
     timeout: float = TIMEOUT,
     family: int = 0,
     trust: ssl.SSLContext | None = None,
-    lockout: Lockout = _LOCKOUT,
+    lockout: Lockout = LOCKOUT,
 ) -> Dialed:
     """Do the same for a thread without a loop; ``socket`` is a blocking one, and always there.
 
@@ -122,7 +122,7 @@ async def _dial(attempt: _Attempt, upstreams: Sequence[Upstream]) -> Dialed:
                 return await way.open()
         except ssl.SSLCertVerificationError as error:
             assert upstream is not None  # noqa: S101 - for mypy: the TLS here is the proxy's
-            failed.append(await asyncio.to_thread(_untrusted, error, upstream, attempt.environ))
+            failed.append(await asyncio.to_thread(untrusted, error, upstream, attempt.environ))
         except OSError as error:  # TimeoutError is one
             made = way.explain(error)
             made.__cause__ = error
@@ -151,7 +151,7 @@ class _Direct:
 
     def explain(self, error: OSError) -> NetworkError:
         """Return the error for a connection that failed or took too long."""
-        return refusals.unreachable(self._attempt.host, self._attempt.port, None, *_kind(error))
+        return refusals.unreachable(self._attempt.host, self._attempt.port, None, *kind_of(error))
 
 
 class _Http:
@@ -193,7 +193,7 @@ class _Http:
         """Return the error for a connection that failed or took too long."""
         if self._handshake.pending is not None:  # its head had come, the rest had not
             return self._refused(self._handshake.pending)
-        kind, reason = _kind(error)
+        kind, reason = kind_of(error)
         if self._connected:
             kind = _AFTER_CONNECT.get(kind, kind)
         return refusals.unreachable(
@@ -309,13 +309,14 @@ class _Socks:
         if isinstance(error, socks.TargetNameError):
             return refusals.target_name(self._attempt.host, self._upstream)
         return refusals.unreachable(
-            self._attempt.host, self._attempt.port, self._upstream, *_kind(error)
+            self._attempt.host, self._attempt.port, self._upstream, *kind_of(error)
         )
 
 
-def _untrusted(
+def untrusted(
     error: ssl.SSLCertVerificationError, upstream: Upstream, environ: Mapping[str, str]
 ) -> NetworkError:
+    """Return the error for the certificate of a proxy, after a look at it."""
     from pyodide_offline.network import witness
 
     return witness.explain(
@@ -328,9 +329,10 @@ def _untrusted(
     )
 
 
-def _kind(error: OSError) -> tuple[refusals.Kind, str]:
+def kind_of(error: OSError) -> tuple[refusals.Kind, str]:
+    """Return what a failed connection means, and the words of the library for it."""
     if isinstance(error, socket.gaierror):
-        return "name", ""
+        return "dns" if error.errno == socket.EAI_AGAIN else "name", ""
     if isinstance(error, ssl.SSLError):
         return "tls", error.reason or str(error)
     if isinstance(error, TimeoutError):

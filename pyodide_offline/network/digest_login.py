@@ -1,4 +1,4 @@
-"""Digest login (RFC 7616) for CONNECT: MD5 and SHA-256, also -sess; qop auth and none.
+"""Digest login (RFC 7616) at a proxy: MD5 and SHA-256, also -sess; qop auth and none.
 
 A request that carries no body needs no auth-int. userhash (§3.4.4) is optional for the
 client and left out.
@@ -37,12 +37,13 @@ def strongest(offered: Sequence[Challenge]) -> list[Challenge]:
 
 
 class Digest:
-    """One login; ``target`` is the request's target, host and port."""
+    """One login; ``method`` and ``target`` are those of the request line."""
 
     scheme = "digest"
     same_connection = False
 
-    def __init__(self, user: str, password: str, target: str) -> None:
+    def __init__(self, user: str, password: str, target: str, method: str = "CONNECT") -> None:
+        self._method = method
         self._user = user
         self._password = password
         self._target = target
@@ -70,7 +71,7 @@ class Digest:
         secret = digest(_bytes(f"{self._user}:{realm}:{self._password}", utf8=wants_utf8))
         if session:
             secret = digest(f"{secret}:{nonce}:{cnonce}".encode())
-        request = digest(f"CONNECT:{self._target}".encode())
+        request = digest(f"{self._method}:{self._target}".encode())
         middle = f"{nonce}:{count}:{cnonce}:auth" if qop is not None else nonce
         fields = [
             self._username(utf8=wants_utf8),

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     import ssl
 
     import httpcore
-    import httpx
 
 SECONDS = 5.0  # for one request, from the connection to the last byte
 HEAD_START = 0.7  # seconds before those by name are asked beside those by address
@@ -182,9 +181,11 @@ class Asker:
             host = failures.host_of(url)
             raise NetworkError(f"{host} did not answer within {SECONDS:.0f} seconds.") from error
         except broken as error:
-            environ = self._session.environ if self._ways[target.resolver] else {}
             # In a thread: it may look at the certificate that was refused.
-            explained = await asyncio.to_thread(failures.explain, _of_httpx(error), url, environ)
+            upstream = next(iter(self._ways[target.resolver]), None)
+            explained = await asyncio.to_thread(
+                failures.explain, error, url, upstream, environ=self._session.environ
+            )
             raise explained from error
         reader = answers.read_json if target.resolver.form == JSON else answers.read
         answer = reader(body, name, kind)
@@ -238,16 +239,6 @@ class Asker:
     @cached_property
     def _trust(self) -> "ssl.SSLContext":
         return trust.context(self._session.environ, note=self._session.progress.note)
-
-
-def _of_httpx(error: Exception) -> "httpx.HTTPError":
-    """Return httpx's exception of the same name, which ``failures`` puts into words."""
-    import httpx
-
-    kind = getattr(httpx, type(error).__name__, httpx.NetworkError)
-    made: httpx.HTTPError = kind(str(error))
-    made.__cause__ = error
-    return made
 
 
 def _few(reasons: Mapping[str, str]) -> str:

@@ -1,16 +1,17 @@
-"""httpx's exceptions in our words: which host, what failed, what to try next."""
+"""What went wrong on an open connection to a server, in words. Pure but for its imports.
 
-import socket
+That there is none (name, connection, proxy) the dialer says itself, see ``refusals``; here
+are TLS with the server, silence, broken answers, as httpcore and httpx raise them.
+"""
+
 import ssl
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pyodide_offline import redact
-from pyodide_offline.errors import NetworkError, SettingsError
-
-if TYPE_CHECKING:
-    import httpx
+from pyodide_offline.errors import NetworkError
+from pyodide_offline.network.proxies import Upstream
+from pyodide_offline.network.refusals import PASSING
 
 
 def host_of(url: str) -> str:
@@ -18,99 +19,80 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2] or redact.url(url)
 
 
-def proxy_for(url: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the variable and the redacted proxy that it names for this URL, if any.
+def explain(
+    error: Exception,
+    url: str,
+    upstream: Upstream | None = None,
+    *,
+    environ: Mapping[str, str],
+) -> NetworkError:
+    """Return the NetworkError that stands for an exception of httpcore or httpx.
 
-    For messages only; httpx makes the choice itself. Lower case wins, as in curl.
+    One of ours that is behind it comes back as it is. ``upstream`` is the proxy in between,
+    ``environ`` holds its login: a certificate that is not trusted is looked at once more.
     """
-    scheme = urlsplit(url).scheme
-    for stem in (f"{scheme}_proxy", "all_proxy"):
-        for name in (stem, stem.upper()):
-            if value := environ.get(name):
-                return name, redact.url(value)
-    return None
-
-
-def explain(error: "httpx.HTTPError", url: str, environ: Mapping[str, str]) -> NetworkError:
-    """Return the NetworkError that stands for this exception."""
+    import httpcore
     import httpx
 
+    if isinstance(error, httpcore.UnsupportedProtocol | httpx.InvalidURL):
+        return NetworkError(f"{redact.url(url)} is not a usable address.", kind="garbage")
     host = host_of(url)
-    proxy = proxy_for(url, environ)
-    way = f"{proxy[0]} names the proxy {proxy[1]}." if proxy else "No proxy variable is set."
-    step = (
-        f"Check {proxy[0]} and NO_PROXY, or try again later."
-        if proxy
-        else "If this network needs a proxy, name it: export HTTPS_PROXY=http://host:port"
-    )
+    way = f"It was asked through {upstream}, which {upstream.origin} names." if upstream else ""
     for cause in _causes(error):
+        if isinstance(cause, NetworkError):
+            return cause
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return _untrusted(cause, url, environ, way if proxy else "")
+            return _untrusted(cause, url, upstream, environ, way)
         if isinstance(cause, ssl.SSLError):
             return NetworkError(
-                f"TLS with {host} failed: {_sentence(cause.reason or str(cause))}",
+                f"TLS with {host} failed: {_sentence(getattr(cause, 'reason', '') or str(cause))}",
                 why=way,
-                next_step=step,
+                next_step="Try again; if it stays, something on the way does not pass TLS on.",
+                kind="tls",
             )
-        if isinstance(cause, socket.gaierror):
-            who = "The proxy's name or that of " if proxy else "The name "
-            return NetworkError(f"{who}{host} is not found.", why=way, next_step=step)
-        if isinstance(cause, ConnectionRefusedError):
-            return NetworkError(f"{host} refuses the connection.", why=way, next_step=step)
-    if isinstance(error, httpx.ConnectTimeout):
-        return NetworkError(f"{host} does not answer.", why=way, next_step=step)
-    if isinstance(error, httpx.TimeoutException):
-        return NetworkError(f"{host} stopped sending.", why=way, next_step="Try again.")
-    if isinstance(error, httpx.ProxyError):
+    if isinstance(error, httpcore.ConnectTimeout):
         return NetworkError(
-            f"The proxy does not let {host} through: {_sentence(str(error))}",
-            why=way,
-            next_step=step,
+            f"{host} takes the connection, but never answers.", why=way, kind="mute"
         )
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, httpcore.TimeoutException):
         return NetworkError(
-            f"{host} cannot be reached: {_sentence(str(error))}", why=way, next_step=step
+            f"{host} stopped sending.", why=way, next_step="Try again.", kind="mute"
+        )
+    if isinstance(error, httpx.DecodingError):
+        return NetworkError(
+            f"{host} sends what is not in the encoding that it names.", why=way, kind="garbage"
         )
     return NetworkError(
         f"The connection to {host} broke: {_sentence(str(error) or type(error).__name__)}",
         why=way,
         next_step="Try again.",
+        kind="broken",
     )
 
 
 def _untrusted(
-    error: ssl.SSLCertVerificationError, url: str, environ: Mapping[str, str], way: str
+    error: ssl.SSLCertVerificationError,
+    url: str,
+    upstream: Upstream | None,
+    environ: Mapping[str, str],
+    way: str,
 ) -> NetworkError:
-    """Return the error that names the issuer, which is looked at by the same proxies."""
-    from pyodide_offline.network import proxies, witness
+    """Return the error that names the issuer, which is looked at by the same proxy."""
+    from pyodide_offline.network import witness
 
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
-    try:
-        upstreams = proxies.for_target(environ, parts.scheme, host, port)
-    except SettingsError:
-        upstreams = []
+    upstreams = [upstream] if upstream else []
     return witness.explain(error, host_of(url), host, port, upstreams, environ=environ, way=way)
 
 
-def worth_another_try(error: "httpx.HTTPError") -> bool:
+def worth_another_try(error: NetworkError) -> bool:
     """Say whether the same request may go well a moment later.
 
-    Certificates, protocols and unknown names do not change; RFC 9110 §9.2.2 lets a GET
-    be repeated.
+    Certificates, passwords and unknown names do not change; RFC 9110 §9.2.2 lets a GET be
+    repeated.
     """
-    import httpx
-
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.TooManyRedirects):
-        return False
-    if isinstance(error, httpx.ProxyError):
-        return str(error).startswith(("502", "503", "504"))
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return False
-        if isinstance(cause, socket.gaierror):
-            return cause.errno == socket.EAI_AGAIN
-    return isinstance(error, httpx.TransportError)
+    return error.kind in PASSING
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

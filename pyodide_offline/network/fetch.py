@@ -2,7 +2,8 @@
 
 - Every request has a connect and an idle timeout and a maximum length; none has a total
   timeout, because a slow line is not a broken one.
-- Proxies come from the environment (httpx's trust_env), certificates from ``trust``.
+- The way is ``transport``'s: our dialer, through the user's proxies; certificates are
+  ``trust``'s.
 - Repeated, with a pause: failed connections, broken bodies, 429, 502, 503, 504. Other
   answers of 400 and above are the server's last word (RFC 9110 §15.5).
 - Redirects (RFC 9110 §15.4) are followed here, at most five, never from https to http;
@@ -24,6 +25,8 @@ from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -136,7 +139,7 @@ def _ask(
     import httpx
 
     tries = len(PAUSES) + 1
-    with _client(session, url, ca_files) as client:
+    with _client(session, ca_files) as client:
         for number in range(1, tries + 1):
             pause = 0.0
             try:
@@ -146,35 +149,37 @@ def _ask(
                 if error.status not in _TRANSIENT or number == tries:
                     raise
                 reason, pause = f"{error}", error.pause
-            except httpx.InvalidURL as error:
-                raise NetworkError(f"{redact.url(url)} is not a usable address.") from error
-            except httpx.HTTPError as error:
-                explained = failures.explain(error, url, session.environ)
+            except NetworkError as error:
                 if number == tries or not failures.worth_another_try(error):
-                    raise explained from error
-                reason = explained.what.rstrip(".")
+                    raise
+                reason = error.what.rstrip(".")
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise failures.explain(error, url, environ=session.environ) from error
             session.progress.note(f"{label}: {reason}; trying again.")
             time.sleep(min(max(pause, PAUSES[number - 1]), LONGEST_PAUSE))
     raise AssertionError("the last try returns or raises")
 
 
 @contextmanager
-def _client(session: Session, url: str, ca_files: Sequence[Path]) -> "Iterator[httpx.Client]":
+def _client(session: Session, ca_files: Sequence[Path]) -> "Iterator[httpx.Client]":
     import httpx
 
-    context = trust.context(session.environ, ca_files, note=session.progress.note)
+    from pyodide_offline.network.transport import Transport
+
+    said: set[str] = set()
+
+    def note(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            session.progress.note(text)
+
+    def context() -> "ssl.SSLContext":
+        return trust.context(session.environ, ca_files, note=note)
+
     timeout = httpx.Timeout(IDLE_TIMEOUT, connect=CONNECT_TIMEOUT)
     agent = {"User-Agent": f"pyodide-offline/{__version__}"}
-    try:
-        client = httpx.Client(verify=context, timeout=timeout, headers=agent, trust_env=True)
-    except (ValueError, ImportError, httpx.InvalidURL) as error:
-        named = failures.proxy_for(url, session.environ)
-        raise NetworkError(
-            f"The proxy that the environment names cannot be used: {redact.text(str(error))}",
-            why=f"{named[0]} is {named[1]}." if named else "",
-            next_step="Write it as http://host:port, in HTTPS_PROXY and HTTP_PROXY.",
-        ) from error
-    with client:
+    way = Transport(session, context)
+    with httpx.Client(transport=way, timeout=timeout, headers=agent, trust_env=False) as client:
         yield client
 
 

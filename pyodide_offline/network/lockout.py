@@ -46,6 +46,10 @@ class Lockout:
         self._schemes.pop(key, None)
         self._refused[key] = (self._clock() + PAUSE, error)
 
+    def check(self, upstream: Upstream, credentials: Credentials) -> None:
+        """Raise the NetworkError of the last time where this password was refused."""
+        self._check(_key(upstream, credentials))
+
     @asynccontextmanager
     async def trial(self, upstream: Upstream, credentials: Credentials) -> AsyncIterator[None]:
         """Hold while a password is tried whose outcome is not known yet.
@@ -73,7 +77,7 @@ class Lockout:
             del self._refused[key]
             return
         # A new one each time: an exception that is raised twice collects tracebacks.
-        raise NetworkError(error.what, why=error.why, next_step=error.next_step)
+        raise NetworkError(error.what, why=error.why, next_step=error.next_step, kind=error.kind)
 
 
 def _key(upstream: Upstream, credentials: Credentials) -> _Key:

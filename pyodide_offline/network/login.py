@@ -49,12 +49,13 @@ def choose(
     *,
     target: str = "",
     proxy_host: str = "",
+    method: str = "CONNECT",
     without: Collection[str] = (),
 ) -> Stepper | None:
     """Return a stepper for the strongest scheme that both sides can do, or None.
 
-    ``target`` is what the request line names, ``proxy_host`` whom a ticket is for,
-    ``without`` the schemes that were found not to work.
+    ``method`` and ``target`` are those of the request line, ``proxy_host`` is whom a ticket
+    is for, ``without`` names the schemes that were found not to work.
     """
     if credentials is None:
         return None
@@ -63,7 +64,9 @@ def choose(
             continue
         for challenge in challenges:
             if challenge.scheme == scheme and _possible(challenge, credentials):
-                return _MAKERS[scheme](credentials, target, proxy_host)
+                if scheme == "digest":
+                    return Digest(credentials.user, credentials.password, target, method)
+                return _MAKERS[scheme](credentials, proxy_host)
     return None
 
 
@@ -155,9 +158,8 @@ def _possible(challenge: Challenge, credentials: Credentials) -> bool:
     return challenge.scheme != "basic" or ":" not in credentials.user
 
 
-_MAKERS: Mapping[str, Callable[[Credentials, str, str], Stepper]] = {
-    "negotiate": lambda who, _, host: Tokens("negotiate", who, host),
-    "ntlm": lambda who, _, host: Tokens("ntlm", who, host),
-    "digest": lambda who, target, _: Digest(who.user, who.password, target),
-    "basic": lambda who, _, __: Basic(who),
+_MAKERS: Mapping[str, Callable[[Credentials, str], Stepper]] = {
+    "negotiate": lambda who, host: Tokens("negotiate", who, host),
+    "ntlm": lambda who, host: Tokens("ntlm", who, host),
+    "basic": lambda who, _: Basic(who),
 }

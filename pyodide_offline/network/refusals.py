@@ -13,7 +13,13 @@ from pyodide_offline.network.handshake import Refused
 from pyodide_offline.network.login import SCHEMES
 from pyodide_offline.network.proxies import Upstream, authority
 
-Kind = Literal["name", "refused", "silent", "tls", "mute", "broken", "other"]
+# Why a host or a proxy was not reached; the last line is what a proxy says that was reached.
+Kind = Literal[
+    "name", "dns", "refused", "silent", "untrusted", "tls", "mute", "broken", "other",
+    "login", "forbidden", "busy", "unreached", "garbage",
+]  # fmt: skip
+# What may be otherwise a moment later. A refused login is never tried again.
+PASSING = {"dns", "refused", "silent", "tls", "mute", "broken", "other", "busy", "unreached"}
 _MEANING = {
     400: "It does not take CONNECT to this port, or is no proxy.",
     401: "It wants a login in the way of a web server, which a proxy must not.",
@@ -28,8 +34,14 @@ _MEANING = {
 }
 _PORTAL = "It sends to a web page instead: perhaps a portal that wants a login in a browser."
 _MEANING.update(dict.fromkeys((301, 302, 303, 307, 308, 511), _PORTAL))
-_LATER = {429, 502, 503, 504}
 _NO_USER = "no user is known for it"
+_KINDS: dict[int, Kind] = {
+    0: "garbage",
+    429: "busy",
+    502: "unreached",
+    503: "unreached",
+    504: "unreached",
+}
 _LOGIN_STEP = f"Set {USER_VARIABLE} and {PASSWORD_VARIABLE}, or give it a line in ~/.netrc."
 
 
@@ -40,13 +52,15 @@ def refused(host: str, port: int, upstream: Upstream, event: Refused) -> Network
     said = " ".join(part for part in (str(event.status or ""), event.reason) if part)
     page = f'Its page says: "{event.title}".' if event.title else ""
     step = f"Ask who runs the proxy, or check {upstream.origin} and NO_PROXY."
-    if event.status in _LATER:
+    kind = _KINDS.get(event.status, "forbidden")
+    if kind in PASSING:
         step = f"Try again later, or check the host's name, {upstream.origin} and NO_PROXY."
     return _error(
         f"The proxy {upstream} does not let {authority(host, port)} through"
         + (f": {_sentence(said)}" if said else "."),
         [event.problem or _MEANING.get(event.status, ""), page, _named(upstream)],
         step,
+        kind,
     )
 
 
@@ -60,6 +74,7 @@ def _login(upstream: Upstream, event: Refused) -> NetworkError:
                 _named(upstream),
             ],
             "Correct them, or ask who runs the proxy whether the account is locked.",
+            "login",
         )
     if event.login == "missing":
         lacking = f"no password is known for {upstream.user}" if upstream.user else _NO_USER
@@ -67,11 +82,13 @@ def _login(upstream: Upstream, event: Refused) -> NetworkError:
             f"The proxy {upstream} wants a login, and {lacking}.",
             [f"It offers: {offered}.", _named(upstream)],
             _LOGIN_STEP,
+            "login",
         )
     return _error(
         f"The proxy {upstream} wants a login of a kind that cannot be given.",
         [f"It offers: {offered}; known here: {', '.join(SCHEMES)}.", _named(upstream)],
         "For Negotiate without a password: pip install 'pyodide-offline[kerberos]', then kinit.",
+        "login",
     )
 
 
@@ -96,6 +113,7 @@ def socks(
         f"The proxy {upstream} does not let {authority(host, port)} through: {_sentence(reason)}",
         [_named(upstream)],
         f"Ask who runs the proxy, or check {upstream.origin} and NO_PROXY.",
+        "forbidden" if "ruleset" in reason else "unreached",
     )
 
 
@@ -112,34 +130,41 @@ def unreachable(
         step = f"Does it speak TLS? If not, write http:// in {upstream.origin}."
     what = {
         "name": f"{place} is not found: its name has no address.",
+        "dns": f"{place} is not found: no name server answers.",
         "refused": f"{place} refuses the connection.",
         "silent": f"{place} does not answer.",
         "mute": f"{place} takes the connection, but never answers.",
         "tls": f"{place} does not speak TLS as it should: {_sentence(reason)}",
         "broken": f"{place} breaks the connection.",
     }.get(kind, f"{place} cannot be reached: {_sentence(reason)}")
-    return _error(what, [named], step)
+    return _error(what, [named], step, kind)
 
 
 def target_name(host: str, upstream: Upstream) -> NetworkError:
     """Return the error for a target's name that socks5:// looks up here, in vain."""
     step = "Leave it to the proxy: write socks5h:// in place of socks5://."
-    return _error(f"The name {host} is not found here.", [_named(upstream)], step)
+    return _error(f"The name {host} is not found here.", [_named(upstream)], step, "unreached")
 
 
 def last_of(failed: Sequence[NetworkError]) -> NetworkError:
     """Return the last error, with what the proxies before it said."""
     last = failed[-1]
     before = [f"Before it: {one.what}" for one in failed[:-1]]
-    return _error(last.what, [last.why, *before], last.next_step)
+    return NetworkError(
+        last.what,
+        why=" ".join(part for part in (last.why, *before) if part),
+        next_step=last.next_step,
+        kind=last.kind,
+    )
 
 
 def _named(upstream: Upstream) -> str:
     return f"{upstream.origin} names it."
 
 
-def _error(what: str, why: Sequence[str], next_step: str) -> NetworkError:
-    return NetworkError(what, why=" ".join(part for part in why if part), next_step=next_step)
+def _error(what: str, why: Sequence[str], next_step: str, kind: Kind) -> NetworkError:
+    reasons = " ".join(part for part in why if part)
+    return NetworkError(what, why=reasons, next_step=next_step, kind=kind)
 
 
 def _sentence(text: str) -> str:

@@ -30,16 +30,22 @@ class Rounds:
     """The state of a login over all requests of a handshake.
 
     ``find`` is called once, when user and password are needed; ``target`` is what the
-    request line names, ``proxy_host`` whom a ticket is for.
+    request line names, ``method`` what it asks for, ``proxy_host`` whom a ticket is for.
     """
 
     def __init__(
-        self, find: Callable[[], Credentials | None], *, target: str, proxy_host: str
+        self,
+        find: Callable[[], Credentials | None],
+        *,
+        target: str,
+        proxy_host: str,
+        method: str = "CONNECT",
     ) -> None:
         self.authorization: str | None = None
         self.credentials: Credentials | None = None
         self._find: Callable[[], Credentials | None] | None = find
         self._target = target
+        self._method = method
         self._proxy_host = proxy_host
         self._stepper: Stepper | None = None
         self._failed: set[str] = set()
@@ -111,6 +117,7 @@ class Rounds:
             offered,
             self.credentials,
             target=self._target,
+            method=self._method,
             proxy_host=self._proxy_host,
             without=self._failed,
         )

@@ -307,7 +307,7 @@ def test_all_places_that_failed_are_named(session: Session, peer: Registry) -> N
     peer.script(FILE, Answer(404))
     error = _error(session, RegistryError)
     assert f"{peer.origin}{FILE}: 404." in error.why
-    assert "registry.invalid is not found" in error.why
+    assert "registry.invalid:80 is not found" in error.why
 
 
 def test_npms_cafile_is_trusted(session: Session, tmp_path: Path) -> None:

@@ -1,77 +1,83 @@
-"""What httpx's exceptions mean for a person, and which are worth another try."""
+"""What an exception on an open connection means for a person, and what is worth another try."""
 
-import socket
 import ssl
 
+import httpcore
 import httpx
 import pytest
 
-from pyodide_offline.network import failures
+from pyodide_offline.errors import NetworkError
+from pyodide_offline.network import failures, refusals
+from pyodide_offline.network.proxies import parse
 
-URL = "https://me:s3cret@registry.example:8443/x"
+URL = "https://me:s3cret@registry.example:8443/x?sig=s3cret"
 
 
-def caused(error: httpx.HTTPError, cause: BaseException) -> httpx.HTTPError:
+def caused(cause: BaseException) -> Exception:
+    error = httpcore.ConnectError("x")
     error.__cause__ = cause
     return error
 
 
-NOT_FOUND = caused(httpx.ConnectError("x"), socket.gaierror(socket.EAI_NONAME, "x"))
-AGAIN = caused(httpx.ConnectError("x"), socket.gaierror(socket.EAI_AGAIN, "x"))
-UNTRUSTED = caused(httpx.ConnectError("x"), ssl.SSLCertVerificationError("self-signed"))
-
-
 @pytest.mark.parametrize(
-    ("error", "says"),
+    ("error", "says", "kind"),
     [
-        (NOT_FOUND, "is not found"),
-        (UNTRUSTED, "not trusted"),
-        (caused(httpx.ConnectError("x"), ConnectionRefusedError()), "refuses the connection"),
-        (httpx.ConnectTimeout("x"), "does not answer"),
-        (httpx.ReadTimeout("x"), "stopped sending"),
-        (httpx.ProxyError("403 Forbidden"), "proxy does not let"),
-        (httpx.RemoteProtocolError("closed"), "broke: closed"),
+        (caused(ssl.SSLError(1, "wrong version number")), "TLS with", "tls"),
+        (httpcore.ConnectTimeout("x"), "never answers", "mute"),
+        (httpcore.ReadTimeout("x"), "stopped sending", "mute"),
+        (httpcore.RemoteProtocolError("closed"), "broke: closed", "broken"),
+        (httpx.DecodingError("x"), "not in the encoding", "garbage"),
+        (httpx.InvalidURL("x"), "not a usable address", "garbage"),
     ],
 )
 def test_each_failure_is_named_with_its_host_and_without_secrets(
-    error: httpx.HTTPError, says: str
+    error: Exception, says: str, kind: str
 ) -> None:
-    found = failures.explain(error, URL, {})
+    found = failures.explain(error, URL, environ={})
     assert says in found.what
     assert "registry.example:8443" in found.what
+    assert found.kind == kind
     assert "s3cret" not in str(found)
-    assert found.next_step
 
 
-def test_the_proxy_that_was_used_is_named_without_its_password() -> None:
-    environ = {"HTTPS_PROXY": "http://me:s3cret@proxy.example:3128"}
-    found = failures.explain(httpx.ConnectTimeout("x"), URL, environ)
-    assert "HTTPS_PROXY" in found.why
-    assert "proxy.example:3128" in found.why
+def test_the_proxy_in_between_is_named_without_its_password() -> None:
+    proxy = parse("http://me:s3cret@proxy.example:3128", "HTTPS_PROXY")
+    found = failures.explain(httpcore.ReadTimeout("x"), URL, proxy, environ={})
+    assert "through http://proxy.example:3128, which HTTPS_PROXY names" in found.why
     assert "s3cret" not in str(found)
 
 
 def test_an_untrusted_certificate_names_the_option_for_a_ca_file() -> None:
-    step = failures.explain(UNTRUSTED, "https://127.0.0.1:1/", {}).next_step
-    assert "--ca FILE" in step
+    untrusted = caused(ssl.SSLCertVerificationError("self-signed"))
+    found = failures.explain(untrusted, "https://127.0.0.1:1/", environ={})
+    assert "not trusted" in found.what
+    assert "--ca FILE" in found.next_step
+    assert found.kind == "untrusted"
+
+
+def test_what_the_dialer_said_is_not_said_in_other_words() -> None:
+    said = NetworkError("The proxy says no.", kind="forbidden")
+    assert failures.explain(caused(said), URL, environ={}) is said
 
 
 @pytest.mark.parametrize(
-    ("error", "again"),
+    ("kind", "again"),
     [
-        (NOT_FOUND, False),
-        (AGAIN, True),
-        (UNTRUSTED, False),
-        (httpx.ReadError("x"), True),
-        (httpx.ProxyError("503 Service Unavailable"), True),
-        (httpx.ProxyError("407 Proxy Authentication Required"), False),
-        (httpx.UnsupportedProtocol("x"), False),
+        ("name", False),
+        ("dns", True),
+        ("untrusted", False),
+        ("broken", True),
+        ("unreached", True),
+        ("login", False),
+        ("forbidden", False),
+        ("", False),
     ],
 )
-def test_only_what_may_pass_is_tried_again(error: httpx.HTTPError, again: bool) -> None:
-    assert failures.worth_another_try(error) is again
+def test_only_what_may_pass_is_tried_again(kind: str, again: bool) -> None:
+    assert failures.worth_another_try(NetworkError("x", kind=kind)) is again
 
 
-def test_lower_case_variables_win() -> None:
-    environ = {"https_proxy": "http://low", "HTTPS_PROXY": "http://high"}
-    assert failures.proxy_for(URL, environ) == ("https_proxy", "http://low")
+def test_a_name_that_nobody_can_look_up_now_is_told_from_one_that_is_not_there() -> None:
+    later = refusals.unreachable("a.example", 443, None, "dns")
+    assert later.what == "a.example:443 is not found: no name server answers."
+    assert failures.worth_another_try(later)

@@ -1,0 +1,151 @@
+"""httpx over the ways to a host: our dialer, our proxies, our words for what fails.
+
+One for one download: connections are kept while it lasts. Whatever is raised is a
+NetworkError, also while a body is read. Loaded late, as httpx and httpcore are.
+"""
+
+import ssl
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import httpcore
+import httpx
+
+from pyodide_offline.errors import NetworkError
+from pyodide_offline.network import failures, forward, refusals, routes
+from pyodide_offline.network.backend import Dialing
+from pyodide_offline.network.routes import Facts, Way
+from pyodide_offline.network.upstreams import Upstreams
+from pyodide_offline.session import Session
+
+
+class _Origin(NamedTuple):
+    scheme: str
+    host: str
+    port: int
+
+
+class Transport(httpx.BaseTransport):
+    """``trust`` makes a context for TLS; a new one each time, httpcore changes them."""
+
+    def __init__(self, session: Session, trust: Callable[[], ssl.SSLContext]) -> None:
+        self._session = session
+        self._trust = trust
+        self._upstreams = Upstreams(session)
+        self._pools: dict[tuple[_Origin, Way], httpcore.ConnectionPool] = {}
+        self._taken: dict[_Origin, Way] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request by the first way that leads to its host. Raises NetworkError."""
+        url = request.url
+        if url.scheme not in ("http", "https") or not url.host:
+            raise NetworkError(
+                f"{url.copy_with(userinfo=b'', query=None)} is not a usable address."
+            )
+        port = url.port or {"http": 80, "https": 443}[url.scheme]
+        origin = _Origin(url.scheme, url.raw_host.decode("ascii"), port)
+        taken = self._taken.pop(origin, None)
+        failed: list[NetworkError] = []
+        last: tuple[Way, str] | None = None
+        for way in [taken] if taken else self._ways(origin):
+            if last and not routes.mends(*last, way):
+                continue
+            try:
+                answer = self._by(way, origin, request)
+            except NetworkError as error:
+                failed.append(error)
+                last = way, error.kind
+            except _BROKEN as error:  # the host was reached: another way would not mend that
+                raise self._explained(error, request, way) from error
+            else:
+                self._taken[origin] = way
+                return answer
+        raise refusals.last_of(failed) if len(failed) > 1 else failed[0]
+
+    def close(self) -> None:
+        """Close all connections."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def _ways(self, origin: _Origin) -> list[Way]:
+        upstreams = self._upstreams.for_target(*origin)
+        found = routes.ways(Facts(origin.host, upstreams))
+        return [way for way in found if way.kind not in routes.BY_ADDRESS]
+
+    def _by(self, way: Way, origin: _Origin, request: httpx.Request) -> httpx.Response:
+        made = httpcore.Request(
+            request.method,
+            httpcore.URL(
+                scheme=origin.scheme,
+                host=origin.host,
+                port=request.url.port,
+                target=request.url.raw_path,
+            ),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        pool = self._pool(way, origin)
+        if way.upstream is not None and _forwarded(way, origin):
+            environ = self._session.environ
+            answer = forward.send(pool, made, way.upstream, environ=environ)
+        else:
+            answer = pool.handle_request(made)
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=_Body(answer, lambda error: self._explained(error, request, way)),
+            extensions=answer.extensions,
+        )
+
+    def _explained(self, error: Exception, request: httpx.Request, way: Way) -> NetworkError:
+        environ = self._session.environ
+        return failures.explain(error, str(request.url), way.upstream, environ=environ)
+
+    def _pool(self, way: Way, origin: _Origin) -> httpcore.ConnectionPool:
+        if (origin, way) not in self._pools:
+            upstreams = [] if way.upstream is None or _forwarded(way, origin) else [way.upstream]
+            secure = any(one.scheme == "https" for one in upstreams)
+            backend = Dialing(
+                upstreams,
+                environ=self._session.environ,
+                address=way.address,
+                trust=self._trust() if secure else None,
+            )
+            # One connection: a login may belong to it (NTLM).
+            self._pools[origin, way] = httpcore.ConnectionPool(
+                ssl_context=self._trust(), max_connections=1, network_backend=backend
+            )
+        return self._pools[origin, way]
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(
+        self, answer: httpcore.Response, explain: Callable[[Exception], NetworkError]
+    ) -> None:
+        self._answer = answer
+        self._explain = explain
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._answer.iter_stream()
+        except _BROKEN as error:
+            raise self._explain(error) from error
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+_BROKEN = (
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+)
+
+
+def _forwarded(way: Way, origin: _Origin) -> bool:
+    """Say whether the proxy gets the request itself, and not a CONNECT."""
+    upstream = way.upstream
+    return origin.scheme == "http" and upstream is not None and upstream.scheme in ("http", "https")

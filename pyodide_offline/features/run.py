@@ -158,12 +158,13 @@ class _Desk:
 
 def _internet(session: Session, say: Callable[[str], None]) -> "Internet | None":
     """Return what the workers' requests are led to, where the user has named a proxy."""
-    if not any(value and name.lower() in _PROXIES for name, value in session.environ.items()):
+    variables = [value for name, value in session.environ.items() if name.lower() in _PROXIES]
+    if not (any(variables) or session.proxies or session.pac):
         return None
     # Loaded only now: most starts do without.
     from pyodide_offline.workers import internet
 
-    return internet.Internet(session.environ, say) if internet.wanted(session.environ) else None
+    return internet.Internet(session, say) if internet.wanted(session) else None
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ class Outbound:
         address = permits.parse(target.host)
         if address is not None and not self.permits.allows(str(address)):
             raise _forbidden(target)
-        if upstreams := self._upstreams(target):
+        # In a thread: a PAC file may have to be loaded, and its script look names up.
+        if upstreams := await asyncio.to_thread(self._upstreams, target):
             dialed = await connect.dial(target.host, target.port, upstreams, environ=self.environ)
         else:
             dialed = await self._direct(target)

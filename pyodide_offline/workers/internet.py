@@ -5,10 +5,12 @@ configuration, so configurations with different permits have different forwarder
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pyodide_offline.network import proxies
+from pyodide_offline.network.upstreams import Upstreams
+from pyodide_offline.session import Session
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,10 +27,16 @@ _OUTSIDE = "outside.invalid"
 _STOP_WITHIN = 5.0
 
 
-def wanted(environ: Mapping[str, str]) -> bool:
-    """Say whether the user has named a proxy for what is outside. Raises SettingsError."""
+def wanted(session: Session) -> bool:
+    """Say whether the user has named a proxy for what is outside, or a PAC file.
+
+    npm's and pip's settings do not count here: they name proxies for what those two load,
+    and would have to be read at each start. Raises SettingsError.
+    """
+    if session.pac:
+        return True
     return any(
-        proxies.for_target(environ, scheme, _OUTSIDE, port)
+        proxies.for_target(session.environ, scheme, _OUTSIDE, port, named=session.proxies)
         for scheme, port in (("https", 443), ("http", 80))
     )
 
@@ -36,8 +44,9 @@ def wanted(environ: Mapping[str, str]) -> bool:
 class Internet:
     """The forwarders of one ``run``."""
 
-    def __init__(self, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
-        self._environ = environ
+    def __init__(self, session: Session, say: Callable[[str], None]) -> None:
+        self._environ = session.environ
+        self._upstreams = Upstreams(session)
         self._say = say
         self._lock = threading.Lock()
         self._running: dict[Permits, Forwarder] = {}
@@ -78,7 +87,7 @@ class Internet:
     def _ways(self, target: "Target") -> "list[Upstream]":
         # What is tunnelled, connect() of a worker, goes where https goes.
         scheme = "http" if target.scheme == "http" else "https"
-        return proxies.for_target(self._environ, scheme, target.host, target.port)
+        return self._upstreams.for_target(scheme, target.host, target.port)
 
     def _context(self) -> "ssl.SSLContext":
         if self._trust is None:

@@ -66,10 +66,12 @@ def squid(
     host: str = "127.0.0.1",
     helper: str = "",
     environ: Mapping[str, str] | None = None,
+    names: Sequence[str] = (),
 ) -> Iterator[Proxy]:
     """Start squid; ``login`` is the scheme that it asks for, ``host`` where it listens.
 
-    ``helper`` is the program that checks logins, if it is not squid's own for USER.
+    ``helper`` is the program that checks logins, if it is not squid's own for USER;
+    ``names`` are hosts that it alone knows, on loopback.
     """
     with a_folder() as folder:
         port = free_port()
@@ -86,6 +88,7 @@ def squid(
             "memory_cache_shared off",
             "shutdown_lifetime 0 seconds",
             "visible_hostname squid.test",
+            f"hosts_file {folder}/hosts",
             *rules,
             "http_access allow known" if login else "http_access allow localhost",
             "http_access deny all",
@@ -93,6 +96,8 @@ def squid(
         if os.geteuid() == 0:
             lines.append("cache_effective_user proxy")
             shutil.chown(folder, "proxy")
+        hosts = "".join(f"127.0.0.1 {name}\n" for name in ("localhost", *names))
+        (folder / "hosts").write_text(hosts, encoding="utf-8")
         config = folder / "squid.conf"
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         # A name of its own: shared memory of one that was killed would stop the next.

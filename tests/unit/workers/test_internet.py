@@ -3,6 +3,7 @@
 import socket
 import threading
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -25,13 +26,18 @@ from tests.peers.tunnelling import Proxy
         ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "localhost,.corp"}, True),
     ],
 )
-def test_it_is_wanted_where_a_proxy_is_named(environ, so):
-    assert wanted(environ) is so
+def test_it_is_wanted_where_a_proxy_is_named(session, environ, so):
+    assert wanted(replace(session, environ=environ)) is so
 
 
-def test_a_proxy_that_cannot_be_used_is_an_error():
+def test_it_is_wanted_where_an_option_names_a_proxy_or_a_script(session):
+    assert wanted(replace(session, environ={}, proxies=("http://p:1",)))
+    assert wanted(replace(session, environ={}, pac="/proxy.pac"))
+
+
+def test_a_proxy_that_cannot_be_used_is_an_error(session):
     with pytest.raises(SettingsError, match="HTTPS_PROXY"):
-        wanted({"HTTPS_PROXY": "ftp://p"})
+        wanted(replace(session, environ={"HTTPS_PROXY": "ftp://p"}))
 
 
 def connected(address: str) -> socket.socket:
@@ -45,9 +51,9 @@ def connected(address: str) -> socket.socket:
     return made
 
 
-def test_each_kind_of_permits_has_a_forwarder_and_nothing_runs_before_or_after():
+def test_each_kind_of_permits_has_a_forwarder_and_nothing_runs_before_or_after(session):
     before = set(threading.enumerate())
-    internet = Internet({}, lambda _: None)
+    internet = Internet(session, lambda _: None)
     assert set(threading.enumerate()) == before
     everywhere = Permits(("public", "private"))
     addresses = [internet.address(one) for one in (Permits(), everywhere, Permits())]
@@ -63,11 +69,11 @@ def test_each_kind_of_permits_has_a_forwarder_and_nothing_runs_before_or_after()
     internet.close()
 
 
-def test_the_variables_name_the_way():
+def test_the_variables_name_the_way(session):
     said: list[str] = []
     with Proxy({("a.example", 80): ("127.0.0.1", 1)}) as proxy:
         environ = {"http_proxy": proxy.url, "no_proxy": "b.example"}
-        with closing(Internet(environ, said.append)) as internet:
+        with closing(Internet(replace(session, environ=environ), said.append)) as internet:
             address = internet.address(Permits(("public", "private")))
             for host in ("a.example", "b.example.invalid", "c.b.example"):
                 with connected(address) as client:

@@ -5,7 +5,6 @@
 - By address and by name (see ``resolvers``), over the dialer: so through every kind of proxy,
   with every login. The certificate is checked against the name in both cases.
 - The losers of a race are cancelled.
-- httpcore and not httpx, which is built on it: a query and a start cost a third less.
 - Each request ends after SECONDS, each answer at 64 KiB. Redirects are not followed: where
   DNS comes from is the user's choice (RFC 8484 §8.2 warns of others').
 """
@@ -13,7 +12,6 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, zip_longest
@@ -23,17 +21,17 @@ from urllib.parse import urlsplit
 
 from pyodide_offline import __version__
 from pyodide_offline.errors import NetworkError
-from pyodide_offline.network import answers, failures, resolvers, trust
+from pyodide_offline.network import answers, connect, failures, line, resolvers, trust
 from pyodide_offline.network.answers import Answer, BadAnswerError
 from pyodide_offline.network.proxies import Upstream
 from pyodide_offline.network.resolvers import JSON, Resolver, Target
+from pyodide_offline.network.sockets import Streams
 from pyodide_offline.network.upstreams import Upstreams
 from pyodide_offline.session import Session
 
 if TYPE_CHECKING:
     import ssl
 
-    import httpcore
 
 SECONDS = 5.0  # for one request, from the connection to the last byte
 HEAD_START = 0.7  # seconds before those by name are asked beside those by address
@@ -77,8 +75,7 @@ class Asker:
         proxied = [one for one in chosen if self._ways[one]]
         both = (resolvers.waves(direct, proxied=False), resolvers.waves(proxied, proxied=True))
         self._waves = [list(chain(*waves)) for waves in zip_longest(*both, fillvalue=())]
-        self._pools: dict[Target, httpcore.AsyncConnectionPool] = {}
-        self._stack = AsyncExitStack()
+        self._lines: dict[Target, line.Line] = {}
         self._election = asyncio.Lock()
         self._elected: Target | None = None
         self._dead: NetworkError | None = None
@@ -92,7 +89,9 @@ class Asker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._stack.aclose()
+        for one in self._lines.values():
+            one.close()
+        await asyncio.sleep(0)
 
     async def ask(self, name: str, kind: str) -> Reply:
         """Return the first good answer.
@@ -164,14 +163,6 @@ class Asker:
 
     async def _one(self, target: Target, name: str, kind: str) -> Reply:
         """Ask one resolver once. Raises BadAnswerError, NetworkError."""
-        import httpcore
-
-        broken = (
-            httpcore.NetworkError,
-            httpcore.TimeoutException,
-            httpcore.ProtocolError,
-            httpcore.UnsupportedProtocol,
-        )
         began = time.monotonic()
         url = target.resolver.url
         try:
@@ -180,7 +171,9 @@ class Asker:
         except TimeoutError as error:
             host = failures.host_of(url)
             raise NetworkError(f"{host} did not answer within {SECONDS:.0f} seconds.") from error
-        except broken as error:
+        except line.TooLargeError as error:
+            raise BadAnswerError("an answer that is too large") from error
+        except (OSError, line.BrokenError) as error:
             # In a thread: it may look at the certificate that was refused.
             upstream = next(iter(self._ways[target.resolver]), None)
             explained = await asyncio.to_thread(
@@ -193,52 +186,56 @@ class Asker:
 
     async def _exchange(self, target: Target, name: str, kind: str) -> bytes:
         resolver = target.resolver
-        wire = answers.question(name, kind)
-        method, url, content = resolvers.request(target, name, kind, wire)
-        parts = urlsplit(resolver.url)
-        headers = {
-            "Host": parts.netloc,
-            "User-Agent": f"pyodide-offline/{__version__}",
-            "Accept": "application/dns-json" if resolver.form == JSON else _MESSAGE,
-        }
+        method, url, content = resolvers.request(target, name, kind, answers.question(name, kind))
+        parts = urlsplit(url)
+        headers = [
+            ("user-agent", f"pyodide-offline/{__version__}"),
+            ("accept", "application/dns-json" if resolver.form == JSON else _MESSAGE),
+        ]
         if content:
-            headers |= {"Content-Type": _MESSAGE, "Content-Length": str(len(content))}
-        async with self._pool(target).stream(
-            method,
-            url,
-            headers=list(headers.items()),
-            content=content or None,
-        ) as response:
-            _check(response, json=resolver.form == JSON)
-            body = bytearray()
-            async for chunk in response.aiter_stream():
-                body += chunk
-                if len(body) > answers.LONGEST:
-                    raise BadAnswerError("an answer that is too large")
-            return bytes(body)
+            headers.append(("content-type", _MESSAGE))
+        path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        question = line.Question(method, parts.netloc, path, headers, content)
+        reply = await self._line(target).ask(question, answers.LONGEST)
+        _check(reply.status, reply.type, json=resolver.form == JSON)
+        return bytes(reply.content)
 
-    def _pool(self, target: Target) -> "httpcore.AsyncConnectionPool":
-        """Return the connections to a target; made late: the system's answer may be enough."""
-        if target not in self._pools:
-            import httpcore
+    def _line(self, target: Target) -> line.Line:
+        """Return the connection to a target; made late: the system's answer may be enough."""
+        if target not in self._lines:
+            self._lines[target] = line.Line(lambda: self._open(target))
+        return self._lines[target]
 
-            from pyodide_offline.network.backend import AsyncDialing
-
-            pool = self._pools[target] = httpcore.AsyncConnectionPool(
-                ssl_context=self._trust,
-                http2=True,
-                network_backend=AsyncDialing(
-                    self._ways[target.resolver],
-                    environ=self._session.environ,
-                    address=target.address,
-                ),
+    async def _open(self, target: Target) -> Streams:
+        """Connect, by the resolver's proxies. Raises NetworkError, OSError."""
+        parts = urlsplit(target.resolver.url)
+        host, port = parts.hostname or "", parts.port or 443
+        dialed = await connect.dial(
+            target.address or host,
+            port,
+            self._ways[target.resolver],
+            environ=self._session.environ,
+        )
+        if dialed.early:
+            dialed.close()
+            raise line.BrokenError("The server speaks before TLS has begun.")
+        try:
+            # The certificate is checked against the name, whatever address is connected to.
+            if dialed.streams is not None:
+                await dialed.streams[1].start_tls(self._trust, server_hostname=host)
+                return dialed.streams
+            return await asyncio.open_connection(
+                sock=dialed.socket, ssl=self._trust, server_hostname=host
             )
-            self._stack.push_async_callback(pool.aclose)
-        return self._pools[target]
+        except BaseException:
+            dialed.close()
+            raise
 
     @cached_property
     def _trust(self) -> "ssl.SSLContext":
-        return trust.context(self._session.environ, note=self._session.progress.note)
+        made = trust.context(self._session.environ, note=self._session.progress.note)
+        made.set_alpn_protocols(list(line.ALPN))
+        return made
 
 
 def _few(reasons: Mapping[str, str]) -> str:
@@ -266,18 +263,16 @@ def upstreams(
     ]
 
 
-def _check(response: "httpcore.Response", *, json: bool) -> None:
+def _check(status: int, said: str, *, json: bool) -> None:
     """Refuse what is no DNS answer at all (RFC 8484 §4.2.1, §6)."""
-    headers = {name.lower(): value for name, value in response.headers}
-    said = headers.get(b"content-type", b"").decode("latin-1")
     kind = said.partition(";")[0].strip().lower()
     if kind in _PAGES:
         raise BadAnswerError(
-            f"a web page (HTTP {response.status}) in place of an answer: "
+            f"a web page (HTTP {status}) in place of an answer: "
             "perhaps a proxy's block or login page"
         )
-    if response.status != 200:
-        raise BadAnswerError(f"HTTP {response.status}")
+    if status != 200:
+        raise BadAnswerError(f"HTTP {status}")
     if kind not in (_JSONS if json else {_MESSAGE}):
         shown = kind if kind.isprintable() and len(kind) < 60 else "an odd one"
         raise BadAnswerError(f"an answer of the wrong type ({shown or 'none'})")

@@ -1,5 +1,6 @@
 """`pyodide-offline env`: what `run` would set, for a shell, a CI job or an editor."""
 
+import os
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ Examples:
     help="The worker's folder.  [default: here]",
 )
 @options.supplying
+@options.trusting
 @options.storage
 @options.quietness
 def env(
@@ -40,6 +42,7 @@ def env(
     bundle: str,
     python: str | None,
     wrangler: str | None,
+    ca: tuple[Path, ...],
     cache_dir: Path | None,
     store_dir: Path | None,
     quiet: bool,
@@ -53,14 +56,21 @@ def env(
     from pyodide_offline.features import variables as feature
 
     session = options.session(
-        cache_dir=cache_dir, store_dir=store_dir, project=project, offline=offline, quiet=quiet
+        cache_dir=cache_dir,
+        store_dir=store_dir,
+        project=project,
+        offline=offline,
+        quiet=quiet,
+        ca=ca,
     )
 
     def say(sentence: str) -> None:
         if not quiet:
             note(sentence)
 
-    found = feature.variables(session, say, policy=bundle, wrangler=wrangler, python=python)
+    found = feature.variables(
+        session, os.environ, say, policy=bundle, wrangler=wrangler, python=python
+    )
     told, unfit = shells.lines(found.values, shell)
     for line in told:
         click.echo(line)

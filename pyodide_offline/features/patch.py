@@ -49,19 +49,6 @@ class Outcome:
     error: PyodideOfflineError | None = None
 
 
-def recipes() -> list[Recipe]:
-    """Return the recipes of ``patches/``."""
-    import yaml
-
-    # In a wheel they lie in the package (force-include in pyproject.toml), in a clone above it.
-    package = Path(__file__).resolve().parent.parent
-    folder = package / "patches"
-    if not folder.is_dir():
-        folder = package.parent / "patches"
-    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))]
-    return [miniflare.recipe(yaml.safe_load(text)) for text in texts]
-
-
 def status(session: Session, named: Sequence[Path] = ()) -> list[Status]:
     """Return the state of each file. Raises ToolchainError for a name without a miniflare."""
     return [one for one, _ in _found(session, named)]
@@ -171,7 +158,7 @@ def _same(file: Path, entry: Entry) -> bool:
 def _found(session: Session, named: Sequence[Path]) -> list[tuple[Status, Recipe]]:
     pairs = []
     for installed in miniflares.find(session, named):
-        for how in recipes():
+        for how in miniflares.recipes():
             # Not resolved: where the file is a link into a shared store, the link is replaced.
             path = installed.package / how.file
             try:

@@ -22,6 +22,7 @@ class Variables:
 
 def variables(
     session: Session,
+    before: Mapping[str, str],
     say: Callable[[str], None],
     *,
     policy: str = supply.AUTO,
@@ -30,8 +31,8 @@ def variables(
 ) -> Variables:
     """Bring what the project needs, as `run` does, and return what it would set.
 
-    The shim answers itself then, so it is told of store, folder and wishes by variables.
-    Raises what `run` raises.
+    ``before`` is the environment that they already have. The shim answers itself then, so
+    it is told of store, folder and wishes by variables. Raises what `run` raises.
     """
     needs = command.plan(session, ("env",))
     found = chain.get(session, pywrangler=needs.pywrangler, version=wrangler)
@@ -57,7 +58,7 @@ def variables(
         environ[supply.POLICY_VARIABLE] = policy
     if python:
         environ[supply.PYTHON_VARIABLE] = python
-    return _told(session.environ, environ)
+    return _told(before, environ)
 
 
 def _told(before: Mapping[str, str], after: Mapping[str, str]) -> Variables:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from pyodide_offline.errors import ToolchainError
 from pyodide_offline.session import Session
+from pyodide_offline.workers import miniflare
+from pyodide_offline.workers.miniflare import Recipe
 from pyodide_offline.workers.toolchain import wrangler
 
 # Real packages of pnpm, of Yarn's pnpm linker and of Bun, one folder a package.
@@ -50,6 +52,19 @@ def find(session: Session, named: Sequence[Path] = ()) -> list[Miniflare]:
         around = [*_of_project(session.project.resolve()), *_of_user(session)]
         found += (package for package in around if not package.is_relative_to(store))
     return [Miniflare(package, _field(package, "version")) for package in dict.fromkeys(found)]
+
+
+def recipes() -> list[Recipe]:
+    """Return the recipes of ``patches/``."""
+    import yaml
+
+    # In a wheel they lie in the package (force-include in pyproject.toml), in a clone above it.
+    package = Path(__file__).resolve().parents[2]
+    folder = package / "patches"
+    if not folder.is_dir():
+        folder = package.parent / "patches"
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))]
+    return [miniflare.recipe(yaml.safe_load(text)) for text in texts]
 
 
 def _named(path: Path) -> Iterator[Path]:

@@ -11,9 +11,9 @@ def told(monkeypatch):
     """What the feature was asked; it answers with what is in ``answer``."""
     seen: dict[str, object] = {"answer": feature.Variables({"A": "one two", "B": "x"})}
 
-    def variables(session, say, **named):
+    def variables(session, before, say, **named):
         say("Python 3.14.2")
-        seen.update(named, session=session)
+        seen.update(named, session=session, before=before)
         return seen["answer"]
 
     monkeypatch.setattr(feature, "variables", variables)

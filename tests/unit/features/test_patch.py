@@ -15,7 +15,7 @@ from pyodide_offline.workers import packages, probe, supply
 from pyodide_offline.workers.miniflare import State
 from pyodide_offline.workers.probe import Want
 from pyodide_offline.workers.supply import Supplied
-from pyodide_offline.workers.toolchain import wrangler
+from pyodide_offline.workers.toolchain import miniflares, wrangler
 from tests.unit.workers.test_miniflare import ORIGINAL
 
 
@@ -277,7 +277,7 @@ def test_the_original_is_kept_once_a_file(session, file):
 
 
 def test_the_recipes_are_found():
-    (how,) = patch.recipes()
+    (how,) = miniflares.recipes()
     assert how.file == "dist/src/index.js"
 
 

@@ -58,7 +58,7 @@ SECRET = "https://ada:s3cret@proxy.example:8080"
 
 def test_only_what_differs_is_told(session, asked):
     environ = {"HTTPS_PROXY": SECRET, "HOME": "/h", "PATH": "/bin"}
-    found = feature.variables(replace(session, environ=environ), lambda _: None)
+    found = feature.variables(replace(session, environ=environ), environ, lambda _: None)
     assert set(found.values) == {
         "PATH",
         shim.WORKERD,
@@ -69,7 +69,7 @@ def test_only_what_differs_is_told(session, asked):
 
 
 def test_a_value_with_a_password_is_kept_back(session, asked):
-    found = feature.variables(session, lambda _: None)
+    found = feature.variables(session, session.environ, lambda _: None)
     assert found.kept_back == ("A_URL",)
     assert "s3cret" not in str(found.values)
 
@@ -77,7 +77,7 @@ def test_a_value_with_a_password_is_kept_back(session, asked):
 def test_the_bundle_is_brought_and_the_shim_told_of_the_wishes(session, asked):
     (session.project / "wrangler.toml").write_text(PYTHON)
     said: list[str] = []
-    found = feature.variables(session, said.append, policy="npm", python="3.13")
+    found = feature.variables(session, session.environ, said.append, policy="npm", python="3.13")
     assert asked == [("chain", False, None), ("supply", "2026-11-17", "npm", "3.13")]
     assert found.values[supply.POLICY_VARIABLE] == "npm"
     assert found.values[supply.PYTHON_VARIABLE] == "3.13"
@@ -87,6 +87,6 @@ def test_the_bundle_is_brought_and_the_shim_told_of_the_wishes(session, asked):
 
 def test_where_there_is_no_python_worker_nothing_is_supplied(session, asked):
     (session.project / "wrangler.toml").write_text(PYTHON.replace("entry.py", "index.js"))
-    found = feature.variables(session, lambda _: None, wrangler="4.1.0")
+    found = feature.variables(session, session.environ, lambda _: None, wrangler="4.1.0")
     assert asked == [("chain", False, "4.1.0")]
     assert supply.POLICY_VARIABLE not in found.values

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pyodide_offline import process
-from pyodide_offline.errors import PyodideOfflineError
 from pyodide_offline.features.doctor import holders, project
 from pyodide_offline.features.doctor.check import Check
 from pyodide_offline.features.doctor.finding import Finding, failed, passed, skipped, warned
-from pyodide_offline.features.doctor.names import KNOWN_HOST
 from pyodide_offline.features.doctor.observed import Observed
 from pyodide_offline.network import hosts
 
@@ -59,7 +57,7 @@ def hosts_lines(observed: Observed) -> Finding:
             repair="hosts-lines",
             **evidence,
         )
-    host = _host(observed)
+    host = project.host(observed)
     with suppress(OSError, UnicodeDecodeError):
         for line in file.read_text(encoding="utf-8").splitlines():
             words = line.partition("#")[0].split()
@@ -71,15 +69,6 @@ def hosts_lines(observed: Observed) -> Finding:
                     line=line.strip(),
                 )
     return passed("The hosts file leads nobody astray.", **evidence)
-
-
-def _host(observed: Observed) -> str:
-    from urllib.parse import urlsplit
-
-    with suppress(PyodideOfflineError):
-        if want := project.want(observed):
-            return urlsplit(want.url).hostname or KNOWN_HOST
-    return KNOWN_HOST
 
 
 def namespaces(_: Observed) -> Finding:

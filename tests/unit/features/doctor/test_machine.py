@@ -7,8 +7,8 @@ import pytest
 from pyodide_offline import process
 from pyodide_offline.features.doctor import holders, machine
 from pyodide_offline.features.doctor.finding import State
-from pyodide_offline.features.doctor.names import KNOWN_HOST
 from pyodide_offline.features.doctor.observed import Observed
+from pyodide_offline.features.doctor.project import KNOWN_HOST
 from pyodide_offline.network import hostlines, hosts
 
 

@@ -100,6 +100,7 @@ class _Registry:
                     max_bytes=LARGEST_TARBALL,
                     headers=self._headers(url),
                     ca_files=self._ca_files,
+                    elsewhere=True,
                 )
             except HttpStatusError as error:
                 if number == len(addresses) and not failed:

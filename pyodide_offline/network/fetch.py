@@ -6,21 +6,25 @@
   ``trust``'s.
 - Repeated, with a pause: failed connections, broken bodies, 429, 502, 503, 504. Other
   answers of 400 and above are the server's last word (RFC 9110 §15.5).
-- Redirects (RFC 9110 §15.4) are followed here, at most five, never from https to http;
-  Authorization and Cookie stay with the origin (RFC 6454 §4) that they were meant for.
+- A download that breaks off goes on where it was (``partial``), and as long as it gets on,
+  it is not given up.
+- Redirects are followed here, at most five, to where ``redirects`` lets them; Authorization
+  and Cookie stay with the origin (RFC 6454 §4) that they were meant for.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from pyodide_offline import __version__, redact
-from pyodide_offline.digest import Digest, of_bytes
+from pyodide_offline.digest import Digest
 from pyodide_offline.errors import IntegrityError, NetworkError
-from pyodide_offline.network import failures, trust
+from pyodide_offline.network import failures, redirects, trust
+from pyodide_offline.network.partial import AnotherPartError, Partial
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 
@@ -34,8 +38,8 @@ IDLE_TIMEOUT = 30.0  # seconds without a byte
 PAUSES = (0.5, 2.0)  # seconds before the second and the third try
 LONGEST_PAUSE = 10.0  # seconds of a Retry-After that are waited for
 REDIRECTS = 5
+GAIN = 1 << 20  # bytes that make a download that broke off worth three tries more
 _TRANSIENT = {429, 502, 503, 504}
-_REDIRECTING = {301, 302, 303, 307, 308}
 _ORIGIN_ONLY = {"authorization", "cookie"}
 _PAGES = ("text/html", "application/xhtml+xml")
 _T = TypeVar("_T")
@@ -63,39 +67,58 @@ def download(
     max_bytes: int,
     headers: Mapping[str, str] | None = None,
     ca_files: Sequence[Path] = (),
+    hosts: Collection[str] = (),
+    elsewhere: bool = False,
 ) -> Digest:
     """Stream a file to ``target`` and return its sha256; nothing is left on failure.
 
-    ``label`` is what people see. Raises OfflineError, NetworkError, IntegrityError (wrong
+    ``label`` is what people see. Redirects may lead to the same host and to ``hosts``, with
+    ``elsewhere`` and a digest to any. Raises OfflineError, NetworkError, IntegrityError (wrong
     digest, longer than ``max_bytes``), HttpStatusError; OSError of the target passes.
     """
     session.require_network(label)
 
+    part = Partial(target, digest)
+
     def save(response: "httpx.Response") -> Digest:
         _refuse_page(response)
-        plain = of_bytes(b"").hasher()
-        wanted = digest.hasher() if digest else None
-        total = _length(response)
-        with target.open("wb") as file, working(session.progress, label, total) as advance:
+        try:
+            part.begin(response.status_code, response.headers)
+        except AnotherPartError as error:
+            host = failures.host_of(url)
+            why = f"It sent: {redact.text(str(error))[:100]}"
+            raise NetworkError(
+                f"{host} sends another part of {label}.", why=why, kind="broken"
+            ) from error
+        rest = _length(response)
+        total = part.size + rest if rest is not None else None
+        with working(session.progress, label, total) as advance:
+            advance(part.size)
             # Raw: a .tgz that a server labels as Content-Encoding: gzip must stay one.
-            for chunk in _bounded(response.iter_raw(), url, max_bytes, total):
-                file.write(chunk)
-                plain.update(chunk)
-                if wanted:
-                    wanted.update(chunk)
+            for chunk in _bounded(response.iter_raw(), url, max_bytes, total, part.size):
+                part.write(chunk)
                 advance(len(chunk))
-        if digest and wanted and wanted.digest() != digest.value:
-            actual = Digest(digest.algorithm, wanted.digest())
+        plain, actual = part.digests()
+        if actual != digest:
+            assert digest  # noqa: S101 - for mypy
+            assert actual  # noqa: S101
             raise IntegrityError(
                 f"{label} from {failures.host_of(url)} is not the file that it must be.",
                 why=f"Expected {digest.sri}, got {actual.sri}.",
                 next_step="A proxy or a mirror may have changed it: ask its owner, or try again.",
             )
-        return Digest("sha256", plain.digest())
+        return plain
 
     asked = {"Accept-Encoding": "identity", **(headers or {})}
     try:
-        return _ask(session, url, asked, ca_files, save, label)
+        with part:
+            return _ask(
+                session,
+                _Question(url, asked, label, tuple(hosts), elsewhere and digest is not None),
+                ca_files,
+                save,
+                part,
+            )
     except BaseException:
         if target.is_file():  # never a device or a pipe: those are not ours to remove
             target.unlink()
@@ -118,7 +141,7 @@ def read(
     def whole(response: "httpx.Response") -> bytes:
         return b"".join(_bounded(response.iter_bytes(), url, max_bytes, _length(response)))
 
-    return _ask(session, url, headers or {}, ca_files, whole, label)
+    return _ask(session, _Question(url, headers or {}, label), ca_files, whole)
 
 
 def origin(url: str) -> tuple[str, str, int | None]:
@@ -128,36 +151,52 @@ def origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").lower(), port
 
 
+@dataclass(frozen=True)
+class _Question:
+    """What is asked for, and where redirects may lead (see ``redirects``)."""
+
+    url: str
+    headers: Mapping[str, str]
+    label: str
+    hosts: tuple[str, ...] = ()
+    checked: bool = False
+
+
 def _ask(
     session: Session,
-    url: str,
-    headers: Mapping[str, str],
+    question: _Question,
     ca_files: Sequence[Path],
     use: "Callable[[httpx.Response], _T]",
-    label: str,
+    part: Partial | None = None,
 ) -> _T:
     import httpx
 
-    tries = len(PAUSES) + 1
+    number, kept = 0, 0
     with _client(session, ca_files) as client:
-        for number in range(1, tries + 1):
-            pause = 0.0
+        while True:
+            number, pause = number + 1, 0.0
+            if part and part.size - kept >= GAIN:
+                number, kept = 1, part.size
+            last = number > len(PAUSES)
+            asked = {**question.headers, **(part.asking() if part else {})}
             try:
-                with _answer(client, url, headers) as response:
+                with _answer(client, replace(question, headers=asked)) as response:
                     return use(response)
             except HttpStatusError as error:
-                if error.status not in _TRANSIENT or number == tries:
+                beyond = error.status == 416 and part is not None and part.size > 0
+                if last or not (beyond or error.status in _TRANSIENT):
                     raise
+                if part and beyond:
+                    part.restart()
                 reason, pause = f"{error}", error.pause
             except NetworkError as error:
-                if number == tries or not failures.worth_another_try(error):
+                if last or not failures.worth_another_try(error):
                     raise
                 reason = error.what.rstrip(".")
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise failures.explain(error, url, environ=session.environ) from error
-            session.progress.note(f"{label}: {reason}; trying again.")
+                raise failures.explain(error, question.url, environ=session.environ) from error
+            session.progress.note(f"{question.label}: {reason}; trying again.")
             time.sleep(min(max(pause, PAUSES[number - 1]), LONGEST_PAUSE))
-    raise AssertionError("the last try returns or raises")
 
 
 @contextmanager
@@ -166,15 +205,8 @@ def _client(session: Session, ca_files: Sequence[Path]) -> "Iterator[httpx.Clien
 
     from pyodide_offline.network.transport import Transport
 
-    said: set[str] = set()
-
-    def note(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            session.progress.note(text)
-
     def context() -> "ssl.SSLContext":
-        return trust.context(session.environ, ca_files, note=note)
+        return trust.context(session.environ, ca_files, note=session.progress.note)
 
     timeout = httpx.Timeout(IDLE_TIMEOUT, connect=CONNECT_TIMEOUT)
     agent = {"User-Agent": f"pyodide-offline/{__version__}"}
@@ -184,14 +216,13 @@ def _client(session: Session, ca_files: Sequence[Path]) -> "Iterator[httpx.Clien
 
 
 @contextmanager
-def _answer(
-    client: "httpx.Client", url: str, headers: Mapping[str, str]
-) -> "Iterator[httpx.Response]":
+def _answer(client: "httpx.Client", question: _Question) -> "Iterator[httpx.Response]":
     """Yield the answer at the end of the redirects, its body not yet read."""
+    url, headers = question.url, dict(question.headers)
     for _ in range(REDIRECTS + 1):
-        with client.stream("GET", url, headers=dict(headers)) as response:
+        with client.stream("GET", url, headers=headers) as response:
             location = response.headers.get("Location")
-            if response.status_code in _REDIRECTING and location:
+            if response.status_code in redirects.STATUSES and location:
                 following = str(response.url.join(location))
             elif response.status_code >= 300:
                 pause = response.headers.get("Retry-After", "")
@@ -204,14 +235,11 @@ def _answer(
             else:
                 yield response
                 return
-        if (urlsplit(url).scheme, urlsplit(following).scheme) not in {
-            ("https", "https"),
-            ("http", "http"),
-            ("http", "https"),
-        }:
+        if why := redirects.problem(url, following, hosts=question.hosts, checked=question.checked):
             raise NetworkError(
                 f"{failures.host_of(url)} redirects to {redact.url(following)}, which is refused.",
-                why="Only https may follow https.",
+                why=why,
+                next_step="If the file does belong there, name that address itself.",
             )
         if origin(url) != origin(following):
             headers = {k: v for k, v in headers.items() if k.lower() not in _ORIGIN_ONLY}
@@ -223,11 +251,11 @@ def _answer(
 
 
 def _bounded(
-    chunks: Iterator[bytes], url: str, max_bytes: int, announced: int | None
+    chunks: Iterator[bytes], url: str, max_bytes: int, announced: int | None, before: int = 0
 ) -> Iterator[bytes]:
     seen = announced or 0
     if seen <= max_bytes:
-        seen = 0
+        seen = before
         for chunk in chunks:
             seen += len(chunk)
             if seen > max_bytes:

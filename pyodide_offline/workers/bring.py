@@ -20,6 +20,9 @@ from pyodide_offline.workers import supply
 from pyodide_offline.workers.probe import Want
 from pyodide_offline.workers.supply import Supplied
 
+# Where a site's own addresses lead for files.
+_STORES = {"github.com": ("githubusercontent.com",)}
+
 
 def bring(session: Session, source: str, wants: Sequence[Want]) -> list[Supplied]:
     """Take over each file that is one of the wanted bundles.
@@ -102,7 +105,13 @@ def _download(session: Session, url: str, target: Path) -> None:
 
     try:
         fetch.download(
-            session, url, target, label="Pyodide bundle", digest=None, max_bytes=supply.LIMIT
+            session,
+            url,
+            target,
+            label="Pyodide bundle",
+            digest=None,
+            max_bytes=supply.LIMIT,
+            hosts=_STORES.get(urlsplit(url).hostname or "", ()),
         )
     except fetch.HttpStatusError as error:
         raise NetworkError(f"{error.host} answered {error.status} for {error.url}.") from error

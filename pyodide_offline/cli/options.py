@@ -157,12 +157,19 @@ def session(
     proxies: tuple[str, ...] = (),
     pac: str | None = None,
     ca: Sequence[Path] | None = None,
+    hand_on: bool = False,
+    verbose: bool = False,
 ) -> Session:
     """Make the session of one command.
 
-    ``ca`` is what --ca says; not None, all programs of the session trust the same.
+    ``ca`` is what --ca says; not None, all programs of the session trust the same. With
+    ``hand_on`` they are told of --proxy, too.
     """
     environ = dict(os.environ)
+    if hand_on and proxies:
+        from pyodide_offline.network import inherited
+
+        environ = inherited.environment(environ, proxies)
     store = Store(store_dir.expanduser().absolute() if store_dir else paths.store_dir(environ))
     progress = _progress(quiet=quiet, plain=plain)
     if ca is not None:
@@ -178,6 +185,7 @@ def session(
         proxies=proxies,
         pac=pac or "",
         progress=progress,
+        verbose=verbose,
     )
 
 

@@ -43,6 +43,7 @@ Examples:
     help="Take official bundles from here; each is verified.",
 )
 @options.supplying
+@options.proxying
 @options.trusting
 @options.storage
 @options.as_json
@@ -62,6 +63,8 @@ def prefetch(
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
+    proxies: tuple[str, ...],
+    pac: str | None,
     ca: tuple[Path, ...],
     as_json: bool,
     quiet: bool,
@@ -82,7 +85,11 @@ def prefetch(
         offline=offline,
         quiet=quiet,
         plain=as_json,
+        proxies=proxies,
+        pac=pac,
         ca=ca,
+        hand_on=True,
+        verbose=verbose,
     )
     more = feature.More(everything, source, python)
     if workerd:

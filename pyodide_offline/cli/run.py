@@ -36,6 +36,7 @@ The exit status is that of the command; see the README for those of pyodide-offl
     help="Start Python from a memory snapshot where one fits.  [default: on]",
 )
 @options.supplying
+@options.proxying
 @options.trusting
 @options.storage
 @options.loudness
@@ -49,6 +50,8 @@ def run(
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
+    proxies: tuple[str, ...],
+    pac: str | None,
     ca: tuple[Path, ...],
     quiet: bool,
     verbose: bool,
@@ -67,7 +70,11 @@ def run(
         project=project,
         offline=offline,
         quiet=quiet,
+        proxies=proxies,
+        pac=pac,
         ca=ca,
+        hand_on=True,
+        verbose=verbose,
     )
     said: set[str] = set()
 

@@ -52,6 +52,7 @@ def list_(
 
 @toolchain.command()
 @options.bringing
+@options.proxying
 @options.trusting
 @options.storage
 @options.as_json
@@ -61,6 +62,8 @@ def install(
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
+    proxies: tuple[str, ...],
+    pac: str | None,
     ca: tuple[Path, ...],
     as_json: bool,
     quiet: bool,
@@ -69,7 +72,15 @@ def install(
     from pyodide_offline.workers.toolchain import chain
 
     session = options.session(
-        cache_dir=cache_dir, store_dir=store_dir, offline=offline, quiet=quiet, plain=as_json, ca=ca
+        cache_dir=cache_dir,
+        store_dir=store_dir,
+        offline=offline,
+        quiet=quiet,
+        plain=as_json,
+        ca=ca,
+        proxies=proxies,
+        pac=pac,
+        hand_on=True,
     )
     found = chain.get(session, pywrangler=True, version=wrangler)
     _show(session, found, as_json=as_json)

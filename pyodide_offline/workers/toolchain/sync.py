@@ -77,7 +77,7 @@ def prepare(
     if not always and not needed(folder, toolchain.pywrangler.version):
         return SyncReport("fresh", python)
     if not session.offline:
-        ask = reachable or (lambda: upstream.reachable(session.environ))
+        ask = reachable or (lambda: upstream.reachable(session))
         with working(session.progress, "Asking for GitHub and Pyodide's index"):
             answered = ask()
         if answered:

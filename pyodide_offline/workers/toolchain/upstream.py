@@ -7,7 +7,13 @@ carry their machines from one network to another.
 
 import threading
 import time
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pyodide_offline.errors import PyodideOfflineError
+from pyodide_offline.session import Session
+
+if TYPE_CHECKING:
+    import ssl
 
 ADDRESSES = ("https://github.com/", "https://index.pyodide.org/")
 PATIENCE = 2.0  # seconds for all of them
@@ -15,13 +21,13 @@ PATIENCE = 2.0  # seconds for all of them
 _REFUSALS = {401, 403, 407, 451}
 
 
-def reachable(environ: Mapping[str, str], addresses: tuple[str, ...] = ADDRESSES) -> bool:
-    """Say whether every address answers, through the environment's proxies."""
+def reachable(session: Session, addresses: tuple[str, ...] = ADDRESSES) -> bool:
+    """Say whether every address answers, by the ways that downloads take."""
     answers: list[bool] = []
     # Daemons: resolving a name cannot be stopped, and nobody waits for it at the exit.
     askers = [
         threading.Thread(
-            target=lambda address=address: answers.append(_answers(address, environ)), daemon=True
+            target=lambda address=address: answers.append(_answers(address, session)), daemon=True
         )
         for address in addresses
     ]
@@ -33,15 +39,19 @@ def reachable(environ: Mapping[str, str], addresses: tuple[str, ...] = ADDRESSES
     return len(answers) == len(addresses) and all(answers)
 
 
-def _answers(address: str, environ: Mapping[str, str]) -> bool:
+def _answers(address: str, session: Session) -> bool:
     import httpx
 
     from pyodide_offline.network import trust
+    from pyodide_offline.network.transport import Transport
 
+    def context() -> "ssl.SSLContext":
+        return trust.context(session.environ, note=lambda _: None)
+
+    way = Transport(session, context)
     try:
-        verify = trust.context(environ, note=lambda _: None)
-        with httpx.Client(verify=verify, timeout=PATIENCE, trust_env=True) as client:
+        with httpx.Client(transport=way, timeout=PATIENCE, trust_env=False) as client:
             status = client.head(address).status_code
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
+    except (PyodideOfflineError, httpx.HTTPError, httpx.InvalidURL):
         return False
     return status not in _REFUSALS and status < 500

@@ -120,14 +120,13 @@ def _netrc(upstream: Upstream, environ: Mapping[str, str], user: str | None) -> 
 def _keyring(address: str, host: str, user: str | None) -> Credentials | None:
     try:
         import keyring
-        import keyring.errors
     except ImportError:
         return None
     for name in (address, host):
         try:
             found = keyring.get_credential(name, user or None)
-        except (keyring.errors.KeyringError, OSError, RuntimeError):
-            return None  # no backend, locked, or the person said no
+        except Exception:  # no backend, locked, the person said no; a backend is a plugin
+            return None
         if found and found.password and user in (None, "", found.username):
             return Credentials(found.username or user or "", found.password, "the keyring")
     return None

@@ -58,6 +58,10 @@ def says(text: bytes, **more: object) -> Respond:
     return lambda _: Said(text, **more)  # type: ignore[arg-type]
 
 
+def _flagged(wire: bytes, flag: int) -> bytes:
+    return wire[:2] + bytes([wire[2] | flag]) + wire[3:]
+
+
 def refused_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -154,6 +158,7 @@ def test_one_question_at_the_start_then_all_at_once_over_one_election(
         (says(b"x" * 65536), "too large"),
         (says(b"x" * 20), "malformed"),
         (lambda asked: Said(asked.wire), "no answer"),
+        (lambda asked: Said(_flagged(GOOD(asked).body, 0x02)), "truncated"),
         (lambda asked: Said(GOOD(asked).body[:-3]), "malformed"),
         (lambda asked: Said(b"\x12\x34" + GOOD(asked).body[2:]), "another question"),
         (lambda asked: Said(GOOD(asked).body.replace(b"example", b"exampel")), "another question"),

@@ -83,6 +83,7 @@ def _scene(scene: dict[str, Any]) -> None:
         "folder": str(folder), "home": str(folder / "home"), "project": str(folder / "project"),
         "store": str(folder / "store"), "cache": str(folder / "cache"),
         "proxy": f"{PROXY}:{PROXY_PORT}", "python": sys.executable,
+        "root": str(Path(__file__).resolve().parents[2]),
         **{f"{name}_ca": str(authorities / f"{name}.pem") for name in outside.AUTHORITIES},
     }  # fmt: skip
     environ = _environ(scene, words)

@@ -5,9 +5,11 @@ the way: broken, incomplete, too old for those who start it without `run`.
 """
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 from pyodide_offline import process
+from pyodide_offline.errors import PyodideOfflineError, ToolchainError, UnsupportedError
 from pyodide_offline.features.doctor import project
 from pyodide_offline.features.doctor.check import Check
 from pyodide_offline.features.doctor.finding import Finding, failed, passed, skipped, warned
@@ -16,6 +18,7 @@ from pyodide_offline.workers.toolchain import freshness, interpreter, programs, 
 from pyodide_offline.workers.toolchain import node as nodes
 from pyodide_offline.workers.toolchain import pywrangler as pywranglers
 from pyodide_offline.workers.toolchain import wrangler as wranglers
+from pyodide_offline.workers.toolchain.wrangler import Wrangler
 
 _BROUGHT = "`run` brings one from the registries"
 # Packages that start miniflare by themselves, without wrangler's command line.
@@ -57,8 +60,6 @@ def wrangler(observed: Observed) -> Finding:
 
 def broken_wrangler(observed: Observed) -> Finding:
     """Do the same; one that is not complete is a fault of the installation."""
-    from pyodide_offline.errors import ToolchainError, UnsupportedError
-
     try:
         return wrangler(observed)
     except ToolchainError as error:
@@ -68,12 +69,19 @@ def broken_wrangler(observed: Observed) -> Finding:
         return failed(error.what, error.why, error.next_step, blame="toolchain")
 
 
+def _whole_wrangler(observed: Observed) -> Wrangler | None:
+    """Return the wrangler; None too where it is broken, which is another check's matter."""
+    with suppress(PyodideOfflineError):
+        return project.wrangler(observed)
+    return None
+
+
 def node(observed: Observed) -> Finding:
     """Compare Node's version with what the wrangler at hand wants."""
     program = programs.which("node", observed.environ)
     if program is None:
         return skipped(f"There is no Node.js on PATH: {_BROUGHT}.")
-    found = project.wrangler(observed)
+    found = _whole_wrangler(observed)
     wanted = found.node_range if found else "*"
     version = programs.version(observed.session, program)
     evidence: dict[str, Any] = {"version": version, "path": str(program), "wanted": wanted}
@@ -105,7 +113,7 @@ def npx(observed: Observed) -> Finding:
     if program is None:
         return skipped(f"There is no npx on PATH: {_BROUGHT}, with Node.js.")
     evidence: dict[str, Any] = {"path": str(program)}
-    found = project.wrangler(observed)
+    found = _whole_wrangler(observed)
     if found is not None and not found.managed:
         return passed("npx finds the project's own wrangler.", **evidence)
     registry = observed.found.get("registry.npm")

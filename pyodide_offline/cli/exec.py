@@ -47,6 +47,7 @@ see command lines.
 )
 @click.option("--wrangler", metavar="VERSION", envvar="PYODIDE_OFFLINE_WRANGLER", help="As in run.")
 @options.proxying
+@options.naming
 @options.storage
 @options.quietness
 def confined(
@@ -58,6 +59,8 @@ def confined(
     wrangler: str | None,
     proxies: tuple[str, ...],
     pac: str | None,
+    by_address: bool,
+    resolver: tuple[str, ...],
     cache_dir: Path | None,
     store_dir: Path | None,
     quiet: bool,
@@ -96,5 +99,6 @@ def confined(
             proxies=proxies,
             published=named if named or closed else None,
             wrangler=wrangler,
+            naming=targets.Naming(resolver, by_address),
         ),
     )

@@ -133,6 +133,27 @@ def trusting(function: F) -> F:
     )(function)
 
 
+def naming(function: F) -> F:
+    """Add --by-address and --resolver."""
+    for option in (
+        click.option(
+            "--resolver",
+            "resolver",
+            multiple=True,
+            envvar="PYODIDE_OFFLINE_RESOLVER",
+            metavar="URL",
+            help="Whom to ask over HTTPS, as in resolve.",
+        ),
+        click.option(
+            "--by-address",
+            is_flag=True,
+            help="Look targets up over HTTPS, always.  [default: where nobody else knows them]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def as_json(function: F) -> F:
     """Add --json."""
     return click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")(function)

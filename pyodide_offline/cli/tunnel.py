@@ -56,6 +56,7 @@ statistics. Passwords for --proxy belong into a variable: others see command lin
 )
 @click.option("--wrangler", metavar="VERSION", envvar="PYODIDE_OFFLINE_WRANGLER", help="As in run.")
 @options.proxying
+@options.naming
 @options.trusting
 @options.storage
 @options.quietness
@@ -71,6 +72,8 @@ def tunnel(
     wrangler: str | None,
     proxies: tuple[str, ...],
     pac: str | None,
+    by_address: bool,
+    resolver: tuple[str, ...],
     cache_dir: Path | None,
     store_dir: Path | None,
     ca: tuple[Path, ...],
@@ -118,5 +121,6 @@ def tunnel(
             idle=idle,
             metrics=metrics,
             wrangler=wrangler,
+            naming=targets.Naming(resolver, by_address),
         ),
     )

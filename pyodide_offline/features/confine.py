@@ -7,13 +7,13 @@ starts as soon as they are made: what carries its connections is loaded meanwhil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyodide_offline.errors import SettingsError
 from pyodide_offline.network import confinement, forbidden, targets, ways
 from pyodide_offline.network.confinement import Confined, Plan
-from pyodide_offline.network.targets import Group, Listen, Port, Target
+from pyodide_offline.network.targets import Group, Listen, Naming, Port, Target
 from pyodide_offline.network.ways import Ways
 from pyodide_offline.session import Session
 
@@ -43,6 +43,7 @@ class Options:
     proxies: Sequence[str] = ()
     published: Sequence[Port] | None = None
     wrangler: str | None = None
+    naming: Naming = field(default_factory=Naming)
 
 
 def run(session: Session, words: Sequence[str], say: Say, options: Options | None = None) -> int:
@@ -74,7 +75,7 @@ def run(session: Session, words: Sequence[str], say: Say, options: Options | Non
         confined.ready()
         for one in wanted:
             say(f"{one} is all that can be reached, {ways.by(found[one])}")
-        return _attend(confined, groups, session, say, found, listeners)
+        return _attend(confined, groups, session, say, found, listeners, options.naming)
 
 
 def _listener(port: Port, stack: ExitStack) -> "socket.socket":
@@ -101,6 +102,7 @@ def _attend(
     say: Say,
     found: Ways,
     named: "Mapping[Port, socket.socket] | None",
+    naming: Naming,
 ) -> int:
     """Run the command; what carries its connections is loaded while it starts."""
     stack = ExitStack()
@@ -114,7 +116,7 @@ def _attend(
         from pyodide_offline.network.published import Publisher
         from pyodide_offline.network.tunnel import Tunnel
 
-        dialer = Dialer(session.environ, found)
+        dialer = Dialer(session, found, naming)
         tunnel = Tunnel(groups, dialer.dial, say, listen=confined.listener)
         publisher = Publisher(
             Path(f"/proc/{confined.pid}/net"),

@@ -17,7 +17,7 @@ from typing import Any
 
 from pyodide_offline import process
 from pyodide_offline.network import background, dialing, hosts, targets, ways
-from pyodide_offline.network.targets import Listen, Target, joined
+from pyodide_offline.network.targets import Listen, Naming, Target, joined
 from pyodide_offline.network.tunnel import Tunnel
 from pyodide_offline.session import Session
 from pyodide_offline.workers import origin
@@ -39,6 +39,7 @@ class Options:
     idle: float | None = None
     metrics: bool = False
     wrangler: str | None = None
+    naming: Naming = field(default_factory=Naming)
 
 
 def run(
@@ -53,7 +54,7 @@ def run(
     wanted = options.targets or origin.targets(session, "tunnel", options.wrangler)
     found = ways.find(session, wanted, options.proxies)
     groups = targets.plan(options.listen, wanted)
-    dialer = dialing.Dialer(session.environ, found)
+    dialer = dialing.Dialer(session, found, options.naming)
     if options.hosts:
         dialer.resolve()
     tunnel = Tunnel(groups, dialer.dial, say, idle=options.idle)

@@ -6,22 +6,42 @@ Never this machine's own listeners, to which our lines in the hosts file lead.
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 from pyodide_offline.errors import NetworkError
 from pyodide_offline.network import connect
 from pyodide_offline.network.plane import Far
 from pyodide_offline.network.proxies import Upstream
-from pyodide_offline.network.targets import Listen, Target
+from pyodide_offline.network.targets import Listen, Naming, Target
 from pyodide_offline.network.ways import Ways
+from pyodide_offline.session import Session
+
+_KEPT_AT_LEAST = 30.0  # seconds, for an address and for an error
+
+
+@dataclass(frozen=True)
+class _Kept:
+    addresses: list[str]
+    until: float
+    failed: NetworkError | None = None
 
 
 class Dialer:
-    """Dials; ``listening`` are the addresses of the tunnel itself."""
+    """Dials; ``listening`` are the addresses of the tunnel itself.
 
-    def __init__(self, environ: Mapping[str, str], ways: Ways) -> None:
-        self._environ, self._ways = environ, ways
+    Names are the proxy's to look up, or the system's. Where these do not find one, its
+    address comes from DNS over HTTPS.
+    """
+
+    def __init__(self, session: Session, ways: Ways, naming: Naming | None = None) -> None:
+        self._session, self._ways = session, ways
+        self._naming = naming or Naming()
         self._known: dict[Target, list[str]] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._unnamed: set[Target] = set()
         self.listening: Sequence[tuple[str, int]] = ()
 
     def resolve(self) -> None:
@@ -33,28 +53,103 @@ class Dialer:
     async def dial(self, target: Target) -> Far:
         """Connect to a target. Raises NetworkError."""
         upstreams = self._ways[target]
-        if upstreams:
+        if not upstreams:
+            return await self._directly(target)
+        if _is_address(target.host):
             return await self._connect(target.host, target, upstreams)
-        found = [target.host] if _is_address(target.host) else self._known.get(target)
+        if self._naming.by_address:
+            return await self._first(await self._over_https(target.host), target, upstreams)
+        if target in self._unnamed:
+            with suppress(NetworkError):
+                return await self._first(await self._over_https(target.host), target, upstreams)
+        try:
+            return await self._connect(target.host, target, upstreams)
+        except NetworkError as error:
+            # 502 to 504: it may be that the proxy cannot look names up.
+            if error.kind != "unreached" or target in self._unnamed:
+                raise
+            try:
+                found = await self._over_https(target.host)
+                far = await self._first(found, target, upstreams)
+            except NetworkError:
+                raise error from None
+            self._unnamed.add(target)
+            return far
+
+    async def _directly(self, target: Target) -> Far:
+        if _is_address(target.host):
+            return await self._connect(target.host, target, ())
+        found = [] if self._naming.by_address else self._known.get(target)
         if found is None:
             found = await asyncio.get_running_loop().run_in_executor(None, _addresses, target)
-        ours = {port for _, port in self.listening}
-        if target.port in ours and target.host not in found:
+        if target.port in {port for _, port in self.listening}:
             found = [one for one in found if not Listen(one).loopback]
-        failed: NetworkError | None = None
-        for address in found:
+        try:
+            return await self._first(found or await self._over_https(target.host), target, ())
+        except NetworkError as error:
+            if found:
+                raise
+            raise NetworkError(
+                f"{target} has no address but this tunnel's own."
+                if self.listening
+                else f"{target} has no address.",
+                why=f"No name server of this system knows it. Over HTTPS: {error.what}",
+                next_step="Name a proxy with --proxy: it looks the name up itself.",
+                kind="name",
+            ) from error
+
+    async def _first(
+        self, addresses: Sequence[str], target: Target, upstreams: Sequence[Upstream]
+    ) -> Far:
+        """Connect to the first address that works."""
+        failed = NetworkError(f"{target.host} has no address.", kind="name")
+        for address in addresses:
             try:
-                return await self._connect(address, target, ())
+                return await self._connect(address, target, upstreams)
             except NetworkError as error:
                 failed = error
-        raise failed or NetworkError(
-            f"{target} has no address but this tunnel's own.",
-            why="A line of the hosts file leads here, or no name server answers.",
-            next_step="Name a proxy with --proxy: it looks the name up itself.",
-        )
+        raise failed
+
+    async def _over_https(self, host: str) -> list[str]:
+        """Return what DNS over HTTPS says, kept as long as that may be. Raises NetworkError."""
+        kept = self._kept.get(host)
+        if kept and time.monotonic() < kept.until:
+            if kept.failed:
+                raise kept.failed
+            return kept.addresses
+        try:
+            found, ttl = await self._ask(host)
+            self._kept[host] = _Kept(found, time.monotonic() + max(ttl, _KEPT_AT_LEAST))
+        except NetworkError as error:
+            self._kept[host] = _Kept([], time.monotonic() + _KEPT_AT_LEAST, error)
+            raise
+        return found
+
+    async def _ask(self, host: str) -> tuple[list[str], int]:
+        from pyodide_offline.network import doh, resolvers
+
+        chosen = resolvers.chosen(self._naming.resolvers)
+        found, ttls = [], []
+        failed: NetworkError | None = None
+        async with doh.Asker(self._session, chosen) as asker:
+            for kind in ("A", "AAAA"):
+                try:
+                    answer = (await asker.ask(host, kind)).answer
+                except doh.ResolverFailedError as error:
+                    failed = NetworkError(f"The resolvers answer {error.rcode} for {host}.")
+                except NetworkError as error:
+                    failed = error
+                else:
+                    found += [one.value for one in answer.records if one.type == kind]
+                    ttls.append(answer.ttl)
+        if failed and not ttls:
+            raise failed
+        if not found:
+            raise NetworkError(f"{host} has no address there.", kind="name")
+        return found, min(ttls)
 
     async def _connect(self, host: str, target: Target, upstreams: Sequence[Upstream]) -> Far:
-        dialed = await connect.dial(host, target.port, upstreams, environ=self._environ)
+        dialed = await connect.dial(host, target.port, upstreams, environ=self._session.environ)
         return Far(dialed.socket, dialed.streams, dialed.early)
 
 

@@ -50,10 +50,12 @@ def _explained(error: OSError, address: str, port: int) -> NetworkError:
         python = Path(sys.executable).resolve()
         return NetworkError(
             f"Cannot listen on {where}: this user may not listen below port 1024.",
-            why=f"It may with: sudo setcap cap_net_bind_service=+ep {python}"
+            why=f"It may with: sudo setcap cap_net_bind_service=+ep {python}, "
+            f"or sudo sysctl -w net.ipv4.ip_unprivileged_port_start={port}"
             if sys.platform == "linux"
             else "",
-            next_step=f"Start it as root, or name another port: {elsewhere}",
+            next_step=f"Start it as root, or name another port: {elsewhere}"
+            + (" Or: pyodide-offline exec -- COMMAND" if sys.platform == "linux" else ""),
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return NetworkError(

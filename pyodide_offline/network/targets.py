@@ -45,6 +45,14 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Naming:
+    """Who is asked for addresses over HTTPS; ``by_address``: always, for CONNECT too."""
+
+    resolvers: Sequence[str] = ()
+    by_address: bool = False
+
+
+@dataclass(frozen=True)
 class Port:
     """A port here and the port inside that it leads to."""
 

@@ -52,6 +52,7 @@ def test_a_holder_that_cannot_be_told_is_none(tmp_path):
     ("number", "said", "step"),
     [
         (errno.EACCES, "may not listen below port 1024", "--listen 127.0.0.1:8443"),
+        (errno.EACCES, "ip_unprivileged_port_start=443", "pyodide-offline exec -- COMMAND"),
         (errno.EADDRNOTAVAIL, "no such address", "--listen 127.0.0.1"),
         (errno.ENOBUFS, "buffer", ""),
     ],

@@ -1,5 +1,6 @@
 """`pyodide-offline doctor`: what is broken, whose fault it is, what to type."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from pyodide_offline.errors import PyodideOfflineError
 if TYPE_CHECKING:
     from pyodide_offline.features.doctor.examination import Examination
     from pyodide_offline.features.doctor.finding import Finding
+    from pyodide_offline.session import Session
 
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "timeout": "red", "skip": None}
 _EPILOG = """\b
@@ -21,6 +23,7 @@ Examples:
   pyodide-offline doctor -v --check proxy
   pyodide-offline doctor --json --strict
   pyodide-offline doctor --list
+  pyodide-offline doctor --fix
 \b
 An ID may be a whole domain: --check proxy, --skip dns. Exit status: 0 nothing failed,
 1 something failed or took too long, 2 the checks could not be run.
@@ -38,6 +41,9 @@ An ID may be a whole domain: --check proxy, --skip dns. Exit status: 0 nothing f
 @click.option("--skip", "without", multiple=True, metavar="ID", help="All but this.")
 @click.option("--list", "listing", is_flag=True, help="List the checks, run none.")
 @click.option("--strict", is_flag=True, help="A warning is a failure.")
+@click.option("--fix", is_flag=True, help="Repair what may be repaired; asks before each.")
+@click.option("--yes", is_flag=True, help="With --fix: do not ask.")
+@click.option("--undo", is_flag=True, help="Take back what --fix has done.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema of --json.")
 @click.option("--offline", is_flag=True, envvar="PYODIDE_OFFLINE_OFFLINE", help="Make no request.")
 @options.storage
@@ -49,6 +55,9 @@ def doctor(
     without: tuple[str, ...],
     listing: bool,
     strict: bool,
+    fix: bool,
+    yes: bool,
+    undo: bool,
     schema: bool,
     offline: bool,
     cache_dir: Path | None,
@@ -67,8 +76,12 @@ def doctor(
     session = options.session(
         cache_dir=cache_dir, store_dir=store_dir, project=project, offline=offline, quiet=True
     )
+    if undo:
+        return _undo(session)
     try:
         seen = feature.examine(session, only=only, without=without)
+        if fix and _treat(session, seen, agreed=yes):
+            seen = feature.examine(session, only=only, without=without)
     except KeyError as error:
         hint = "--list shows all of them"
         raise click.UsageError(f"There is no check {error.args[0]!r}; {hint}.") from error
@@ -80,6 +93,40 @@ def doctor(
     else:
         _print(seen, verbose=verbose)
     return seen.status(strict=strict)
+
+
+def _treat(session: "Session", seen: "Examination", *, agreed: bool) -> bool:
+    """Show each repair, ask, do it; say whether anything was changed. All on stderr."""
+    from pyodide_offline.features.doctor import treatment
+
+    def ask(step: treatment.Step) -> bool:
+        click.echo(f"{step.finding.id}: {redact.text(step.shown)}", err=True)
+        return agreed or (sys.stdin.isatty() and click.confirm("  Do it?", err=True))
+
+    steps = treatment.plan(session, seen.findings)
+    done = treatment.treat(session, steps, ask)
+    for one in done:
+        if one.error:
+            show(one.error)
+    changed = sum(one.error is None for one in done)
+    if not steps:
+        click.echo("There is nothing here that --fix may do.", err=True)
+    elif not done and not agreed:
+        click.echo("Nothing was done. Without a terminal to ask: --fix --yes", err=True)
+    else:
+        click.echo(f"{changed} of {len(steps)} done; to take it back: doctor --undo", err=True)
+    return changed > 0
+
+
+def _undo(session: "Session") -> int:
+    from pyodide_offline.features.doctor import treatment
+
+    told = treatment.undo(session)
+    for line in told:
+        click.echo(redact.text(line))
+    if not told:
+        click.echo("Nothing is written down that could be taken back.")
+    return 0
 
 
 def _list(*, as_json: bool) -> int:

@@ -58,6 +58,28 @@ def left_behind(file: Path) -> list[Owner]:
     return [owner for owner in hostlines.owners(text) if not alive(owner)]
 
 
+def take_out(file: Path, say: Say) -> list[str]:
+    """Take out what processes have left that are no more; return those lines.
+
+    Raises StorageError.
+    """
+    taken: list[str] = []
+
+    def change(text: str) -> str:
+        after = _living(text)
+        kept = set(after.splitlines())
+        taken.extend(line for line in text.splitlines() if line not in kept)
+        return after
+
+    _change(file, change, say)
+    return taken
+
+
+def put_back(file: Path, taken: Sequence[str], say: Say) -> None:
+    """Put lines that were taken out in front again. Raises StorageError."""
+    _change(file, lambda text: "".join(f"{line}\n" for line in taken) + text, say)
+
+
 def myself() -> Owner:
     """Return this process as an owner of lines."""
     return Owner(os.getpid(), _began(os.getpid()))

@@ -64,7 +64,7 @@ def broken_wrangler(observed: Observed) -> Finding:
         return wrangler(observed)
     except ToolchainError as error:
         fix = "npm install"
-        return failed(error.what, error.why, fix, blame="toolchain", repair="npm-install")
+        return failed(error.what, error.why, fix, blame="toolchain")
     except UnsupportedError as error:
         return failed(error.what, error.why, error.next_step, blame="toolchain")
 

@@ -93,3 +93,44 @@ def test_an_unknown_id_is_wrong_use(ask) -> None:
     said = ask({"a.a": passed("yes")}, "--check", "b.b")
     assert "There is no check 'b.b'" in str(said.exception.format_message())
     assert said.exception.exit_code == 2
+
+
+@pytest.fixture
+def open_folder(tmp_path: Path) -> Finding:
+    """A finding that --fix may repair."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return failed("Open.", blame="cache", repair="cache-mode", folder=str(folder))
+
+
+def mode(finding: Finding) -> int:
+    return Path(str(finding.evidence["folder"])).stat().st_mode & 0o777
+
+
+def test_fix_shows_does_and_undo_takes_back(ask, open_folder: Finding) -> None:
+    said = ask({"cache.folder": open_folder}, "--fix", "--yes")
+    assert "cache.folder: chmod 700" in said.stderr
+    assert "1 of 1 done" in said.stderr
+    assert mode(open_folder) == 0o700
+    # The check still says the same: the status is that of the state after.
+    assert said.return_value == 1
+    said = ask({"cache.folder": open_folder}, "--undo")
+    assert (said.return_value, mode(open_folder)) == (0, 0o777)
+    assert "chmod 777" in said.stdout
+    assert "Nothing is written down" in ask({"cache.folder": open_folder}, "--undo").stdout
+
+
+def test_fix_asks_and_without_a_terminal_does_nothing(ask, open_folder: Finding) -> None:
+    said = ask({"cache.folder": open_folder}, "--fix")
+    assert "--fix --yes" in said.stderr
+    assert mode(open_folder) == 0o777
+
+
+def test_fix_with_json_leaves_stdout_to_the_document(ask, open_folder: Finding) -> None:
+    said = ask({"cache.folder": open_folder}, "--fix", "--yes", "--json")
+    jsonschema.validate(json.loads(said.stdout), SCHEMA)
+
+
+def test_fix_says_where_there_is_nothing_to_do(ask) -> None:
+    assert "nothing here that --fix may do" in ask({"dns.system": BAD}, "--fix").stderr

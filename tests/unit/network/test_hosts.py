@@ -209,3 +209,13 @@ def test_the_variable_names_the_file():
 
 def test_nothing_is_left_behind_in_a_file_that_is_not_there(tmp_path):
     assert hosts.left_behind(tmp_path / "none") == []
+
+
+def test_what_is_left_behind_is_taken_out_and_put_back(file):
+    line = f"127.0.0.1\ta.test\t{GONE.mark}"
+    before = f"{line}\n".encode() + USUAL
+    file.write_bytes(before)
+    taken = hosts.take_out(file, print)
+    assert (taken, file.read_bytes()) == ([line], USUAL)
+    hosts.put_back(file, taken, print)
+    assert file.read_bytes() == before

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import ssl
 
 
-SECONDS = 5.0  # for one request, from the connection to the last byte
+SECONDS = 5.0  # for one request by one way, from the connection to the last byte
 HEAD_START = 0.7  # seconds before those by name are asked beside those by address
 _MESSAGE = "application/dns-message"
 _JSONS = {"application/dns-json", "application/json"}
@@ -166,7 +166,8 @@ class Asker:
         began = time.monotonic()
         url = target.resolver.url
         try:
-            async with asyncio.timeout(SECONDS):
+            # Each proxy that has to be tried gets the whole time.
+            async with asyncio.timeout(SECONDS * max(1, len(self._ways[target.resolver]))):
                 body = await self._exchange(target, name, kind)
         except TimeoutError as error:
             host = failures.host_of(url)
@@ -215,6 +216,7 @@ class Asker:
             port,
             self._ways[target.resolver],
             environ=self._session.environ,
+            timeout=SECONDS,
         )
         if dialed.early:
             dialed.close()

@@ -30,6 +30,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(autouse=True)
 def _trusted(authority: Authority, _isolated: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(authority.ca))
+    monkeypatch.setattr(doh, "HEAD_START", 30.0)  # a busy machine begins no second wave
 
 
 @pytest.fixture
@@ -299,6 +300,17 @@ def test_the_next_proxy_is_taken_when_the_first_is_down(
         mine = replace(session, proxies=several)
         assert values(ask(mine, [server.url()])[0]) == ["192.0.2.1"]
         assert proxy.targets == [f"127.0.0.1:{server.port}"]
+
+
+def test_the_next_proxy_is_taken_when_the_first_never_answers(
+    session: Session, serve: Callable[[Respond], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doh, "SECONDS", 1.0)
+    server = serve(GOOD)
+    with socket.create_server(("127.0.0.1", 0)) as silent, Proxy() as proxy:
+        ports = (silent.getsockname()[1], proxy.port)
+        mine = replace(session, proxies=tuple(f"http://127.0.0.1:{port}" for port in ports))
+        assert values(ask(mine, [server.url()])[0]) == ["192.0.2.1"]
 
 
 def test_a_proxy_that_refuses_is_named_without_its_password(

@@ -60,15 +60,24 @@ class Outbound:
         if address is not None and not self.permits.allows(str(address)):
             raise _forbidden(target)
         # In a thread: a PAC file may have to be loaded, and its script look names up.
-        if upstreams := await asyncio.to_thread(self._upstreams, target):
-            dialed = await connect.dial(target.host, target.port, upstreams, environ=self.environ)
-        else:
-            dialed = await self._direct(target)
+        dialed = await self._dial(target, await asyncio.to_thread(self._upstreams, target))
         try:
             return await self._connection(target, dialed)
         except BaseException:
             dialed.close()
             raise
+
+    async def _dial(self, target: Target, upstreams: Sequence[Upstream]) -> Dialed:
+        """Connect by the first way that leads there. What is direct is so under the permits."""
+        failed: list[NetworkError] = []
+        for way in upstreams or (None,):
+            try:
+                if way is None or way.scheme == "direct":
+                    return await self._direct(target)
+                return await connect.dial(target.host, target.port, [way], environ=self.environ)
+            except NetworkError as error:
+                failed.append(error)
+        raise refusals.last_of(failed) if len(failed) > 1 else failed[0]
 
     async def _direct(self, target: Target) -> Dialed:
         try:

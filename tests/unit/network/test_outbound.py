@@ -11,7 +11,7 @@ from pyodide_offline.network import sockets
 from pyodide_offline.network.hops import Target
 from pyodide_offline.network.outbound import Connection
 from pyodide_offline.network.permits import Permits
-from pyodide_offline.network.proxies import parse
+from pyodide_offline.network.proxies import Upstream, parse
 from tests.peers.authority import Authority
 from tests.peers.tunnelling import Proxy
 from tests.unit.network.forwarding import origin, outbound
@@ -101,6 +101,23 @@ def test_a_name_counts_by_the_address_that_it_is_connected_to(monkeypatch):
             with pytest.raises(NetworkError, match="not to be reached by workers"):
                 await outbound(Permits()).open(Target("http", "rebound.example", port))
             return await talk(await outbound().open(Target("http", "rebound.example", port)))
+
+    assert asyncio.run(go()) == b"helloworld"
+
+
+def test_direct_after_a_proxy_that_is_down_is_under_the_permits_too(monkeypatch):
+    """As a PAC file says it: PROXY down; DIRECT."""
+    resolving(monkeypatch, "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        down = parse(f"http://127.0.0.1:{closed.getsockname()[1]}", "a PAC file")
+    ways = [down, Upstream("direct", "", 0, named=False)]
+
+    async def go():
+        async with origin(greet) as port:
+            target = Target("http", "inside.example", port)
+            with pytest.raises(NetworkError, match="not to be reached by workers"):
+                await outbound(Permits(), ways=ways).open(target)
+            return await talk(await outbound(ways=ways).open(target))
 
     assert asyncio.run(go()) == b"helloworld"
 

@@ -48,6 +48,7 @@ see command lines.
 @click.option("--wrangler", metavar="VERSION", envvar="PYODIDE_OFFLINE_WRANGLER", help="As in run.")
 @options.proxying
 @options.naming
+@options.trusting
 @options.storage
 @options.quietness
 def confined(
@@ -63,6 +64,7 @@ def confined(
     resolver: tuple[str, ...],
     cache_dir: Path | None,
     store_dir: Path | None,
+    ca: tuple[Path, ...],
     quiet: bool,
 ) -> int:
     """Run COMMAND in a network of its own that leads to named hosts, through the proxy.
@@ -82,6 +84,7 @@ def confined(
         project=project,
         quiet=quiet,
         pac=pac,
+        ca=ca,
     )
 
     named = [options.parsed(targets.port, one, "--publish") for one in ports]

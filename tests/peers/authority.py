@@ -1,12 +1,16 @@
-"""A certificate authority of its own for one test, made with the openssl program."""
+"""Certificate authorities of their own for one test."""
 
 import ssl
 import subprocess
 from pathlib import Path
 
+import trustme
+
 
 class Authority:
-    """``ca`` is the file to be trusted; ``server()`` a context for 127.0.0.1 and ``names``.
+    """One that is its own server, made with the openssl program.
+
+    ``ca`` is the file to be trusted; ``server()`` a context for 127.0.0.1 and ``names``.
 
     Servers that are programs of their own get ``ca`` and ``key`` as files.
     """
@@ -25,4 +29,23 @@ class Authority:
     def server(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.ca, self.key)
+        return context
+
+
+class Issuer:
+    """One above a server's certificate, as companies have them.
+
+    Strict verifiers (uv's, the newer workerd's) take no server that shows an authority's own.
+    """
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        folder.mkdir(parents=True)
+        self.ca = folder / "ca.pem"
+        self._authority = trustme.CA(organization_name="Test Company")
+        self._authority.cert_pem.write_to_path(str(self.ca))
+        self._names = names
+
+    def server(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._authority.issue_cert("127.0.0.1", *self._names).configure_cert(context)
         return context

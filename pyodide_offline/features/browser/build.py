@@ -184,7 +184,7 @@ def _write(session: Session, planned: Plan, root: Path, options: Options) -> Fol
         "place": place,
         "app": app.record() if app else None,
         "wanted": [*wanted, *place],
-        "kept": [name for name in folder.names(root) if name != "sw.js"],
+        "kept": folder.names(root),
     }
     if options.compressed:
         compress.write(root, session.progress)

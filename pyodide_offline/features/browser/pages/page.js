@@ -18,7 +18,7 @@ async function main() {
   const { Files } = await import(versioned("./files.js", code));
   files = new Files(base, list, fetch.bind(window));
   await pageItself();
-  for (const name of ["page/page.css", "page/view.js", "page/worker.js"]) await files.get(name);
+  for (const name of ["page/page.css", "page/view.js", "page/worker.js", "sw.js"]) await files.get(name);
   worker = new Worker(files.address("page/worker.js"), { type: "module" });
   worker.onmessage = heard;
   worker.onerror = (event) => fail(event.message || "page/worker.js does not run.");
@@ -158,17 +158,24 @@ async function openRemote() {
   }
 }
 
-// From the second visit on the page needs no server; where a browser allows it.
+// From the second visit on the page needs no server, where a browser allows that. Either way
+// each file has been looked at then, those too that were not needed to start.
 async function remember() {
-  if (!navigator.serviceWorker) return;
-  const digest = encodeURIComponent(document.documentElement.dataset.folder);
-  navigator.serviceWorker.addEventListener("message", ({ data }) => {
+  const digest = document.documentElement.dataset.folder;
+  const heard = ({ data }) => {
     if (data.kept) document.body.dataset.kept = data.kept;
-    if (data.fault) part("state").textContent = `Not kept for later: ${data.fault}`;
-  });
-  const registration = await navigator.serviceWorker.register(`sw.js?folder=${digest}`).catch(() => null);
+    if (data.fault) warn(data.fault);
+  };
+  const address = `sw.js?folder=${encodeURIComponent(digest)}`;
+  const workers = navigator.serviceWorker;
+  workers?.addEventListener("message", heard);
+  const registration = await workers?.register(address).catch(() => null);
   if (registration?.active && !registration.installing) document.body.dataset.kept = "yes";
+  if (registration) return;
+  for (const name of list.kept) await files.get(name).catch((error) => warn(error.message));
+  document.body.dataset.kept = "no";
 }
 
+function warn(text) { part("warning").textContent = text; }
 function show(...ids) { for (const id of ids) part(id).hidden = false; }
 function hide(...ids) { for (const id of ids) part(id).hidden = true; }

@@ -28,6 +28,7 @@ export class View {
       this.path = path;
       if (`#${path}` !== location.hash) history.replaceState(null, "", `#${path}`);
       await this.show(answer);
+      document.body.dataset.shown = path;
       this.said(answer.status >= 400 ? `The app answered ${answer.status}.` : "");
     } catch (error) {
       this.said(`${path}: ${error.message}`);

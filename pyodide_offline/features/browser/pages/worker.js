@@ -1,7 +1,7 @@
 // The worker: Pyodide, the folder's packages and the app in it. Every request is made here
 // through `Files`; one that would leave the folder is refused.
 
-let files, list, pyodide, site, tables;
+let files, list, pyodide, site, tables, starting = true;
 const faults = [];
 const native = self.fetch.bind(self);
 const actions = { start, ask, add, run };
@@ -59,6 +59,7 @@ async function start({ base, list: given, code }) {
     micropip.destroy();
   }
   if (list.app) await startApp();
+  starting = false;
   return {};
 }
 
@@ -109,8 +110,10 @@ async function run({ code }) {
   return { answer: { text: lines.join("\n") } };
 }
 
+// Told at once while Pyodide starts: it does not settle over some of them.
 function note(error) {
   faults.push(error);
+  if (starting) self.postMessage({ fault: sentence(error) });
   return error;
 }
 

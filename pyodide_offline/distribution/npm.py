@@ -16,7 +16,7 @@ from pyodide_offline import redact
 from pyodide_offline.digest import Digest
 from pyodide_offline.distribution import npmrc
 from pyodide_offline.errors import IntegrityError, NetworkError, RegistryError
-from pyodide_offline.network import fetch
+from pyodide_offline.network import fetch, trust
 from pyodide_offline.network.fetch import HttpStatusError
 from pyodide_offline.session import Session
 from pyodide_offline.store import Entry
@@ -69,6 +69,9 @@ class _Registry:
         self._login = config.login(self.url)
         cafile = config.get("cafile")
         self._ca_files = [Path(cafile).expanduser()] if cafile else []
+        strict = config.settings.get("strict-ssl")
+        if strict and strict.value == "false" and not strict.source.startswith("the variable"):
+            trust.once(session.progress.note, trust.unfollowed(f"strict-ssl in {strict.source}"))
 
     @classmethod
     def of(cls, session: Session, name: str, npm: Sequence[str] | None) -> "_Registry":

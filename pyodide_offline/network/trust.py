@@ -129,11 +129,16 @@ def not_followed(environ: Mapping[str, str]) -> list[str]:
     for name, value in OFF.items():
         said = environ.get(name) or _npm(environ, name)
         if said and value in (None, said.strip().lower()):
-            found.append(
-                f"{name} is not followed: pyodide-offline checks certificates. "
-                f"To trust a CA, name its file: {OPTION} FILE"
-            )
+            found.append(unfollowed(name))
     return found
+
+
+def unfollowed(what: str) -> str:
+    """Return the sentence for a setting that switches the checks off elsewhere."""
+    return (
+        f"{what} is not followed: pyodide-offline checks certificates. "
+        f"To trust a CA, name its file: {OPTION} FILE"
+    )
 
 
 def once(note: Note, sentence: str) -> None:

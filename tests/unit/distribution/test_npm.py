@@ -322,6 +322,21 @@ def test_npms_cafile_is_trusted(session: Session, tmp_path: Path) -> None:
         assert _get(session).path.read_bytes() == data
 
 
+def test_strict_ssl_in_an_npmrc_is_not_followed_and_said_once(
+    session: Session, tmp_path: Path, progress: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyodide_offline.network import trust
+    from tests.peers.authority import Authority
+
+    monkeypatch.setattr(trust, "_noted", set())
+    with Registry(tls=Authority(tmp_path / "ca").server()) as peer:
+        peer.add("pyodide", VERSION)
+        _write(session, f"registry={peer.url}", "strict-ssl=false")
+        for _ in range(2):
+            assert "is not trusted" in _error(session, NetworkError).what
+    assert sum("strict-ssl in " in note for note in progress.notes) == 1
+
+
 def test_no_registry_is_written_in_the_package() -> None:
     import pyodide_offline
 

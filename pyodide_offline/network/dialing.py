@@ -47,14 +47,25 @@ class Dialer:
     def resolve(self) -> None:
         """Look up the targets that are dialled directly, before hosts lines hide them."""
         for target, upstreams in self._ways.items():
-            if not upstreams:
+            if not upstreams or any(one.scheme == "direct" for one in upstreams):
                 self._known[target] = _addresses(target)
 
     async def dial(self, target: Target) -> Far:
         """Connect to a target. Raises NetworkError."""
-        upstreams = self._ways[target]
-        if not upstreams:
+        ways = self._ways[target]
+        # DIRECT among a PAC file's proxies: never by the system's address alone, which our
+        # hosts lines have made this tunnel's own.
+        proxies = [one for one in ways if one.scheme != "direct"]
+        if not proxies:
             return await self._directly(target)
+        try:
+            return await self._by_proxy(target, proxies)
+        except NetworkError:
+            if len(proxies) == len(ways):
+                raise
+        return await self._directly(target)
+
+    async def _by_proxy(self, target: Target, upstreams: Sequence[Upstream]) -> Far:
         if _is_address(target.host):
             return await self._connect(target.host, target, upstreams)
         if self._naming.by_address:

@@ -23,4 +23,5 @@ def find(
 
 def by(upstreams: Sequence[Upstream]) -> str:
     """Say how a target is reached."""
-    return " or ".join(f"through {one}" for one in upstreams) or "directly"
+    said = ["directly" if one.scheme == "direct" else f"through {one}" for one in upstreams]
+    return " or ".join(said) or "directly"

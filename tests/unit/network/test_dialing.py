@@ -10,6 +10,7 @@ import pytest
 from pyodide_offline.errors import NetworkError
 from pyodide_offline.network import dialing, ways
 from pyodide_offline.network.dialing import Dialer
+from pyodide_offline.network.proxies import Upstream, parse
 from pyodide_offline.network.targets import Naming, Target
 from tests.peers.authority import Authority
 from tests.peers.doh import Said, Server, records
@@ -84,6 +85,21 @@ def test_a_target_that_leads_back_here_is_not_dialled(session, authority, stack)
     dialer = Dialer(session, {target: ()}, Naming([nothing.url()]))
     dialer.listening = [("127.0.0.1", 443)]
     dialer._known[target] = ["127.0.0.1", "::1"]
+    with pytest.raises(NetworkError, match="no address but this tunnel's own"):
+        heard(dialer, target)
+
+
+def test_direct_after_a_proxy_that_is_down_does_not_lead_back_here(session, stack, far, authority):
+    """As a PAC file says it: PROXY down; DIRECT."""
+    nothing = stack.enter_context(Server(authority.server(), lambda _: Said(b"", status=500)))
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        down = parse(f"http://127.0.0.1:{closed.getsockname()[1]}", "a PAC file")
+    target = Target("localhost", far)
+    found = {target: [down, Upstream("direct", "", 0, named=False)]}
+    dialer = Dialer(session, found, Naming([nothing.url()]))
+    dialer.resolve()
+    assert heard(dialer, target) == [b"hello"]
+    dialer.listening = [("127.0.0.1", far)]
     with pytest.raises(NetworkError, match="no address but this tunnel's own"):
         heard(dialer, target)
 

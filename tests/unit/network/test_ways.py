@@ -4,6 +4,7 @@ import pytest
 
 from pyodide_offline.errors import SettingsError
 from pyodide_offline.network import ways
+from pyodide_offline.network.proxies import Upstream, parse
 from pyodide_offline.network.targets import Target
 
 A = Target("a.example", 443)
@@ -20,3 +21,8 @@ def test_named_proxies_count_in_place_of_the_environments(session, monkeypatch):
     assert ways.by(found_too[inside]) == "directly"
     with pytest.raises(SettingsError):
         ways.find(session, [A], ["gopher://x"])
+
+
+def test_direct_among_the_proxies_is_said_so():
+    found = [parse("http://p:1", "a PAC file"), Upstream("direct", "", 0, named=False)]
+    assert ways.by(found) == "through http://p:1 or directly"

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,8 @@ from pyodide_offline.cli.boundary import show
 from pyodide_offline.errors import PyodideOfflineError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyodide_offline.features.doctor.examination import Examination
     from pyodide_offline.features.doctor.finding import Finding
     from pyodide_offline.session import Session
@@ -24,10 +26,14 @@ Examples:
   pyodide-offline doctor --json --strict
   pyodide-offline doctor --list
   pyodide-offline doctor --fix
+  pyodide-offline doctor --report for-it.txt
 \b
 An ID may be a whole domain: --check proxy, --skip dns. Exit status: 0 nothing failed,
 1 something failed or took too long, 2 the checks could not be run.
 """
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(epilog=_EPILOG)
@@ -44,6 +50,8 @@ An ID may be a whole domain: --check proxy, --skip dns. Exit status: 0 nothing f
 @click.option("--fix", is_flag=True, help="Repair what may be repaired; asks before each.")
 @click.option("--yes", is_flag=True, help="With --fix: do not ask.")
 @click.option("--undo", is_flag=True, help="Take back what --fix has done.")
+@click.option("--report", type=_FILE, metavar="FILE", help="Write a text for the IT department.")
+@click.option("--archive", type=_FILE, metavar="FILE", help="Write a .tar.gz for a bug report.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema of --json.")
 @click.option("--offline", is_flag=True, envvar="PYODIDE_OFFLINE_OFFLINE", help="Make no request.")
 @options.storage
@@ -58,6 +66,8 @@ def doctor(
     fix: bool,
     yes: bool,
     undo: bool,
+    report: Path | None,
+    archive: Path | None,
     schema: bool,
     offline: bool,
     cache_dir: Path | None,
@@ -88,8 +98,11 @@ def doctor(
     except PyodideOfflineError as error:
         show(error)
         return 2
+    document = feature.document(seen, strict=strict)
+    if report or archive:
+        _hand_over(session, document, report, archive)
     if as_json:
-        render.as_json(feature.document(seen, strict=strict))
+        render.as_json(document)
     else:
         _print(seen, verbose=verbose)
     return seen.status(strict=strict)
@@ -116,6 +129,17 @@ def _treat(session: "Session", seen: "Examination", *, agreed: bool) -> bool:
     else:
         click.echo(f"{changed} of {len(steps)} done; to take it back: doctor --undo", err=True)
     return changed > 0
+
+
+def _hand_over(
+    session: "Session", document: "Mapping[str, Any]", report: Path | None, archive: Path | None
+) -> None:
+    from pyodide_offline.features.doctor import report as reports
+
+    for file, write in ((report, reports.write_for_network), (archive, reports.write_archive)):
+        if file:
+            write(session, document, file.absolute())
+            click.echo(f"Written, without secrets: {file}. Read it before you send it.", err=True)
 
 
 def _undo(session: "Session") -> int:

@@ -134,3 +134,12 @@ def test_fix_with_json_leaves_stdout_to_the_document(ask, open_folder: Finding) 
 
 def test_fix_says_where_there_is_nothing_to_do(ask) -> None:
     assert "nothing here that --fix may do" in ask({"dns.system": BAD}, "--fix").stderr
+
+
+def test_report_and_archive_are_written_beside_the_answer(ask, tmp_path: Path) -> None:
+    files = ["--report", str(tmp_path / "it.txt"), "--archive", str(tmp_path / "bug.tar.gz")]
+    said = ask({"dns.system": BAD}, "--json", *files)
+    assert json.loads(said.stdout)["verdict"]["word"] == "dns"
+    assert said.stderr.count("Written, without secrets") == 2
+    assert "[dns.system] No name." in (tmp_path / "it.txt").read_text()
+    assert (tmp_path / "bug.tar.gz").stat().st_size > 200

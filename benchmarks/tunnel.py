@@ -1,22 +1,22 @@
-"""What a tunnel costs, against socat and haproxy, in one interleaved run.
+"""What a tunnel costs, against socat, haproxy and px-proxy, in one interleaved run.
 
 A sink reads what a source sends, with the tunnel between; nothing is looked at on the way.
 Every round runs each once, in another order; medians, and ratios to ours:
 
     python benchmarks/tunnel.py --rounds 7 --mib 2048
     python benchmarks/tunnel.py --rounds 5 --mib 2048 --at-once 32
-    python benchmarks/tunnel.py --setups 300    # connect, one byte, end: p50 and p99
+    python benchmarks/tunnel.py --setups 300     # connect, one byte, end: p50 and p99
+    python benchmarks/tunnel.py --many 1000      # open together: how many are lost, memory
+    python benchmarks/tunnel.py --half-close     # 1 MiB, 1.5 s after the client's end
 
-`socat -b 262144` and `haproxy` (mode tcp) take part where they are installed. Ours goes
-direct, as theirs do: the way through a proxy differs in the first bytes only. CPU seconds
-are user and system of the process and its children, from /proc.
+Those that are installed take part (`socat -b 262144`, `haproxy` in mode tcp); px-proxy is
+brought by pip. Ours goes direct, as theirs do: the way through a proxy differs in the first
+bytes only. CPU seconds are user and system of the process and its children, from /proc.
 """
 
 import argparse
-import os
 import random
-import re
-import shutil
+import resource
 import socket
 import statistics
 import subprocess
@@ -24,128 +24,181 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PROGRAM = str(Path(sys.executable).parent / "pyodide-offline")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.tunnels import (
+    Peer,
+    Running,
+    cpu,
+    memory,
+    peers,
+    started,
+)
+
 MIB = 1 << 20
-_TICK = os.sysconf("SC_CLK_TCK")
-# Sends a number of bytes to each who connects, in a process of its own; prints its port.
-SOURCE = """
-import contextlib, socket, sys, threading
-size, chunk = int(sys.argv[1]), bytes(1 << 20)
-def send(sock):
+# The far end, in a process of its own; prints its port. "send N": so many bytes to each who
+# connects. "late": 1 MiB to each, 1.5 s after its end. "hold": greets, gives back two bytes.
+FAR = """
+import contextlib, socket, sys, threading, time
+what, size, chunk = sys.argv[1], int(sys.argv[2]), bytes(1 << 20)
+def serve(sock):
     left = size
     with sock, contextlib.suppress(OSError):  # one connection only asks whether it listens
+        if what == "hold":
+            sock.sendall(b"x")
+            sock.sendall(sock.recv(2))
+            return
+        if what == "late":
+            while sock.recv(1 << 16):
+                pass
+            time.sleep(1.5)
         while left:
             left -= sock.send(chunk[:left])
-with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
+threading.stack_size(1 << 18)
+with socket.create_server(("127.0.0.1", 0), backlog=4096) as server:
     print(server.getsockname()[1], flush=True)
     while True:
-        threading.Thread(target=send, args=(server.accept()[0],), daemon=True).start()
+        threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
 """
+Row = tuple[float, ...]
+Measure = Callable[[Running], Row]
 
 
-def cpu(pid: int) -> float:
-    """User and system seconds of a process and of its children, ended and living."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    total = sum(int(word) for word in words[11:15]) / _TICK
-    with suppress(OSError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+def read(sock: socket.socket) -> int:
+    """Return how many bytes come until the end, or until the connection breaks."""
+    buffer, got = bytearray(MIB), 0
+    with sock, suppress(OSError):
+        while count := sock.recv_into(buffer):
+            got += count
+    return got
+
+
+def bulk(size: int, at_once: int) -> Measure:
+    """CPU seconds a GiB, and MiB a second."""
+
+    def measure(tunnel: Running) -> Row:
+        came: list[int] = []
+
+        def fetch() -> None:
             with suppress(OSError):
-                total += cpu(int(child))
-    return total
+                came.append(read(tunnel.connect()))
+
+        before, began = cpu(tunnel.pid), time.monotonic()
+        threads = [threading.Thread(target=fetch) for _ in range(at_once)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.monotonic() - began
+        time.sleep(0.1)  # socat's children are counted once they have been waited for
+        moved = sum(came) / MIB
+        return (
+            (cpu(tunnel.pid) - before) / moved * 1024,
+            moved / seconds,
+            at_once - came.count(size),
+        )
+
+    return measure
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
+def setups(count: int) -> Measure:
+    """Milliseconds that a connection takes to its first byte: p50 and p99."""
+
+    def measure(tunnel: Running) -> Row:
+        took = []
+        for _ in range(count):
+            began = time.perf_counter()
+            read(tunnel.connect())
+            took.append((time.perf_counter() - began) * 1000)
+        took.sort()
+        return took[len(took) // 2], took[len(took) * 99 // 100]
+
+    return measure
 
 
-def ours(port: int, source: int, _: Path) -> list[str]:
-    target = ["--target", f"127.0.0.1:{source}"]
-    return [PROGRAM, "tunnel", "-q", "--listen", f"127.0.0.1:{port}", *target]
+def many(count: int) -> Measure:
+    """How many of so many open tunnels do not work, MiB before, with all open, afterwards."""
+
+    def measure(tunnel: Running) -> Row:
+        before, lost, held = memory(tunnel.pid), 0, []
+        for _ in range(count):
+            try:
+                sock = tunnel.connect()
+                sock.settimeout(20)
+                if sock.recv(1) != b"x":
+                    raise ConnectionResetError
+                held.append(sock)
+            except OSError:
+                lost += 1
+                if lost > 20 and not held[lost:]:
+                    break
+        full = memory(tunnel.pid)
+        for sock in held:
+            try:
+                sock.sendall(b"ab")
+                lost += read(sock) != 2
+            except OSError:
+                lost += 1
+        time.sleep(0.5)
+        return lost, before, full, memory(tunnel.pid)
+
+    return measure
 
 
-def socat(port: int, source: int, _: Path) -> list[str]:
-    listen = f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=256"
-    return [shutil.which("socat") or "", "-b", "262144", listen, f"TCP:127.0.0.1:{source}"]
-
-
-def haproxy(port: int, source: int, folder: Path) -> list[str]:
-    config = folder / "haproxy.cfg"
-    config.write_text(
-        "global\n  nbthread 1\n"
-        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n"
-        f"listen one\n  bind 127.0.0.1:{port}\n  server far 127.0.0.1:{source}\n"
-    )
-    return [shutil.which("haproxy") or "", "-db", "-f", str(config)]
+def half_close(tunnel: Running) -> Row:
+    """KiB of the 1 MiB that arrive although the client has ended its way long before."""
+    sock = tunnel.connect()
+    sock.sendall(b"hello")
+    sock.shutdown(socket.SHUT_WR)
+    return (read(sock) / 1024,)
 
 
 @contextmanager
-def started(command: list[str], port: int) -> Iterator[int]:
-    """Run a tunnel; yield its pid once it listens."""
-    quiet = {name: text for name, text in os.environ.items() if "proxy" not in name.lower()}
-    with subprocess.Popen(
-        command, env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as child:
+def far_end(what: str, size: int) -> Iterator[int]:
+    """Run the far end; its port."""
+    command = [sys.executable, "-c", FAR, what, str(size)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         try:
-            for _ in range(500):
-                with suppress(OSError):
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                time.sleep(0.02)
-            time.sleep(0.2)
-            yield child.pid
+            assert child.stdout  # noqa: S101
+            yield int(child.stdout.readline())
         finally:
-            child.terminate()
+            child.kill()
 
 
-def fetch(port: int, size: int) -> None:
-    """Connect and read all of it."""
-    buffer, got = bytearray(MIB), 0
-    with socket.create_connection(("127.0.0.1", port)) as sock:
-        while count := sock.recv_into(buffer):
-            got += count
-    if got != size:
-        raise SystemExit(f"{got} of {size} bytes came")
+def compare(
+    all_of_them: Mapping[str, Peer], measure: Measure, far: int, rounds: int
+) -> dict[str, list[Row]]:
+    """Return what was measured of each, a row a round."""
+    results: dict[str, list[Row]] = {name: [] for name in all_of_them}
+    for _ in range(rounds):
+        for name in random.sample(sorted(all_of_them), len(all_of_them)):
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                started(all_of_them[name], far, Path(folder)) as tunnel,
+            ):
+                results[name].append(measure(tunnel))
+    return results
 
 
-def measure(
-    make: Callable[[int, int, Path], list[str]], source: int, size: int, at_once: int
-) -> tuple[float, float]:
-    """Return CPU seconds a GiB and MiB a second."""
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        with started(make(port, source, Path(folder)), port) as pid:
-            before, began = cpu(pid), time.monotonic()
-            threads = [threading.Thread(target=fetch, args=(port, size)) for _ in range(at_once)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            seconds = time.monotonic() - began
-            time.sleep(0.1)  # socat's children are counted once they have been waited for
-            spent = cpu(pid) - before
-    moved = size * at_once / MIB
-    return spent / moved * 1024, moved / seconds
-
-
-def setups(
-    make: Callable[[int, int, Path], list[str]], source: int, count: int
-) -> tuple[float, float]:
-    """Return p50 and p99 of the milliseconds that a connection takes to its first byte."""
-    took = []
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        with started(make(port, source, Path(folder)), port):
-            for _ in range(count):
-                began = time.perf_counter()
-                fetch(port, 1)
-                took.append((time.perf_counter() - began) * 1000)
-    took.sort()
-    return took[len(took) // 2], took[len(took) * 99 // 100]
+def show(results: Mapping[str, list[Row]], heads: list[str], ratios: int) -> None:
+    """Print medians, and of the first columns how ours compares."""
+    base = [statistics.median(column) for column in zip(*results["ours"], strict=True)]
+    shown = [
+        f"{head:>11}" + (f"{'ours is':>9}" if at < ratios else "") for at, head in enumerate(heads)
+    ]
+    print(f"{'':18}" + "".join(shown))
+    for name, rows in results.items():
+        line = f"{name:18}"
+        for at, column in enumerate(zip(*rows, strict=True)):
+            middle = statistics.median(column)
+            line += f"{middle:11.2f}"
+            if at < ratios:
+                line += f"{base[at] / middle:8.2f}x" if middle else f"{'':9}"
+        print(line)
 
 
 def main() -> None:
@@ -154,38 +207,29 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=512, help="in all, each time")
     parser.add_argument("--at-once", type=int, default=1, help="connections to share them")
     parser.add_argument("--setups", type=int, default=0, help="connections, one by one, instead")
+    parser.add_argument("--many", type=int, default=0, help="tunnels open together, instead")
+    parser.add_argument("--half-close", action="store_true", help="an answer after the end")
+    parser.add_argument("--only", default="", help="peers whose names hold this, beside ours")
     chosen = parser.parse_args()
-    made: dict[str, Callable[[int, int, Path], list[str]]] = {"ours": ours}
-    if shutil.which("socat"):
-        made["socat -b 262144"] = socat
-    if shutil.which("haproxy"):
-        made["haproxy tcp"] = haproxy
-    size = 1 if chosen.setups else chosen.mib * MIB // chosen.at_once
-    with subprocess.Popen(
-        [sys.executable, "-c", SOURCE, str(size)], stdout=subprocess.PIPE, text=True
-    ) as child:
-        try:
-            assert child.stdout  # noqa: S101
-            port = re.match(r"\d+", child.stdout.readline())
-            assert port  # noqa: S101
-            results: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
-            for _ in range(chosen.rounds):
-                for name in random.sample(sorted(made), len(made)):
-                    far = int(port[0])
-                    results[name].append(
-                        setups(made[name], far, chosen.setups)
-                        if chosen.setups
-                        else measure(made[name], far, size, chosen.at_once)
-                    )
-        finally:
-            child.kill()
-    base = [statistics.median(column) for column in zip(*results["ours"], strict=True)]
-    heads = ("p50 ms", "p99 ms") if chosen.setups else ("CPU s/GiB", "MiB/s")
-    print(f"{'':18}" + "".join(f"{head:>10}{'ours is':>9}" for head in heads))
-    for name, rows in results.items():
-        middles = [statistics.median(column) for column in zip(*rows, strict=True)]
-        shown = zip(middles, base, strict=True)
-        print(f"{name:18}" + "".join(f"{one:10.2f}{our / one:8.2f}x" for one, our in shown))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    size = chosen.mib * MIB // chosen.at_once
+    what, measure, heads, ratios = (
+        "send",
+        bulk(size, chosen.at_once),
+        ["CPU s/GiB", "MiB/s", "lost"],
+        2,
+    )
+    if chosen.setups:
+        size, measure, heads = 1, setups(chosen.setups), ["p50 ms", "p99 ms"]
+    elif chosen.many:
+        heads, ratios = ["lost", "MiB before", "with all", "after"], 0
+        what, measure = "hold", many(chosen.many)
+    elif chosen.half_close:
+        what, size, measure, heads, ratios = "late", MIB, half_close, ["KiB of 1024"], 0
+    found = {name: one for name, one in peers().items() if name == "ours" or chosen.only in name}
+    with far_end(what, size) as far:
+        show(compare(found, measure, far, chosen.rounds), heads, ratios)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,10 @@ def user_file() -> Path:
 
 def _user_file() -> dict[str, Any]:
     path = user_file()
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            return {}
+    except PermissionError:  # HOME is still another user's, as after setpriv or su
         return {}
     return _checked(path, _parse(path, _read(path)))
 

@@ -340,6 +340,17 @@ def test_a_refusal_names_the_switch_and_the_other_way(user: User, name: str) -> 
     assert not (user.home / "ran").exists()
 
 
+def test_a_root_who_may_not_be_mapped_is_told_so(user: User) -> None:
+    """As in a container whose root has no capability; wanted since Linux 5.12."""
+    drop = ["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--"]
+    bare = replace(user, start=[*user.start, "unshare", "--map-root-user", "setpriv", *drop])
+    done = bare.run("--target", HOST, "--", "touch", "ran")
+    assert done.returncode == 11, done.stderr
+    assert "write of uid_map, Operation not permitted" in done.stderr
+    assert "--cap-add SETFCAP" in done.stderr
+    assert not (user.home / "ran").exists()
+
+
 def test_in_a_user_namespace_it_works_as_in_a_rootless_container(user: User) -> None:
     nested = replace(user, start=[*user.start, "unshare", "--map-root-user", "--"])
     with far_host() as far, Proxy({(HOST, 443): ("127.0.0.1", far)}) as proxy:

@@ -1,6 +1,7 @@
 """Settings from files."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +85,11 @@ def test_bytes_that_are_no_text_are_an_error(folder, own):
     own.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="Cannot read"):
         settings.load(folder)
+
+
+def test_a_home_that_may_not_be_looked_into_has_no_settings(monkeypatch, tmp_path):
+    def refuse(_):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert settings._user_file() == {}

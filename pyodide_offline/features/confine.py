@@ -18,6 +18,7 @@ from pyodide_offline.network.ways import Ways
 from pyodide_offline.session import Session
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
 
     from pyodide_offline.network.tunnel import Tunnel
@@ -106,12 +107,13 @@ def _attend(
 ) -> int:
     """Run the command; what carries its connections is loaded while it starts."""
     stack = ExitStack()
+    names = [one.host for group in groups for one in group.targets]
     carrying: list[Tunnel] = []
 
     def carry() -> None:
         from pathlib import Path
 
-        from pyodide_offline.network import background
+        from pyodide_offline.network import background, nameserver
         from pyodide_offline.network.dialing import Dialer
         from pyodide_offline.network.published import Publisher
         from pyodide_offline.network.tunnel import Tunnel
@@ -128,6 +130,9 @@ def _attend(
         do = stack.enter_context(background.loop("tunnel"))
         do(tunnel.start())
         stack.callback(lambda: do(tunnel.stop()))
+        if confined.nameserver is not None:
+            answering = do(nameserver.serve(confined.nameserver, names))
+            stack.callback(lambda: do(_close(answering)))
         do(publisher.start())
         stack.callback(lambda: do(publisher.stop()))
         carrying.append(tunnel)
@@ -137,3 +142,7 @@ def _attend(
     for one in carrying:
         say(one.statistics.summary())
     return status
+
+
+async def _close(transport: "asyncio.DatagramTransport") -> None:
+    transport.close()

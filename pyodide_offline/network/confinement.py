@@ -22,7 +22,7 @@ from pyodide_offline.network import forbidden, handover, namespace, seen
 from pyodide_offline.network.handover import GoneError
 from pyodide_offline.network.namespace import StepError
 
-_KILLED = 137
+_KILLED, _DNS = 137, 53
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,16 @@ class Plan:
 
 @dataclass
 class Confined:
-    """The namespaces as they are from outside; ``pid`` is of the process that lives there."""
+    """The namespaces as they are from outside; ``pid`` is of the process that lives there.
+
+    ``nameserver`` is where a program inside sends its DNS queries, once all is ready.
+    """
 
     pid: int
     _plan: Plan
     _talk: socket.socket
     _door: socket.socket
+    nameserver: socket.socket | None = None
     _listeners: dict[tuple[str, int], socket.socket] = field(default_factory=dict)
     _ended: bool = False
 
@@ -51,6 +55,7 @@ class Confined:
         with _explained():
             for where in self._plan.listeners:
                 self._listeners[where] = _reply(self._talk)[0]
+            self.nameserver = _reply(self._talk)[0]
             _reply(self._talk)
 
     def listener(self, address: str, port: int) -> socket.socket:
@@ -94,8 +99,9 @@ class Confined:
 
     def close(self) -> None:
         """Let go of everything: what still runs inside is ended."""
-        for one in (self._talk, self._door, *self._listeners.values()):
-            one.close()
+        for one in (self._talk, self._door, self.nameserver, *self._listeners.values()):
+            if one is not None:
+                one.close()
         if not self._ended:
             with suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
@@ -193,6 +199,9 @@ def _inside(talk: socket.socket, door: socket.socket, plan: Plan) -> int:
     for where in plan.listeners:
         with ports.listener(*where) as listener:
             handover.send(talk, {"listens": where[1]}, [listener])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as queries:
+        queries.bind((seen.LOOPBACK, _DNS))
+        handover.send(talk, {"asked": _DNS}, [queries])
     namespace.drop_capabilities(kept)
     _check(plan.names)
     handover.send(talk, {"ready": True})

@@ -62,6 +62,18 @@ try:
 except socket.gaierror as error:
     print(error.strerror)
 """
+QUERY = """
+import re, socket
+server = re.search("nameserver (.*)", open("/etc/resolv.conf").read())[1]
+for labels in ("far", "example"), ("other", "example"):
+    name = b"".join(bytes([len(one)]) + one.encode() for one in labels) + bytes(1)
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        sock.connect((server, 53))
+        sock.send(b"id" + bytes([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]) + name + bytes([0, 1, 0, 1]))
+        answer = sock.recv(512)
+    print(answer[3] & 15, answer[-4:].hex() if answer[7] else "-")
+"""
 SERVE = """
 import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -211,6 +223,11 @@ def test_nothing_else_leaves_by_ipv4_or_ipv6(user: User) -> None:
     assert set(lines[:8]) <= {"Network is unreachable", "Cannot assign requested address"}, lines
     assert "found" not in lines[8]
     assert "left" not in done.stdout
+
+
+def test_a_program_that_asks_name_servers_itself_hears_of_the_targets_alone(user: User) -> None:
+    done = user.run("--target", HOST, "--", user.python, "-c", QUERY)
+    assert done.stdout.split() == ["0", "7f000001", "3", "-"], done.stderr
 
 
 def test_no_capability_leads_out_again(user: User) -> None:

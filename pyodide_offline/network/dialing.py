@@ -42,6 +42,7 @@ class Dialer:
         self._known: dict[Target, list[str]] = {}
         self._kept: dict[str, _Kept] = {}
         self._unnamed: set[Target] = set()
+        self._asking = asyncio.Lock()
         self.listening: Sequence[tuple[str, int]] = ()
 
     def resolve(self) -> None:
@@ -93,21 +94,20 @@ class Dialer:
         found = [] if self._naming.by_address else self._known.get(target)
         if found is None:
             found = await asyncio.get_running_loop().run_in_executor(None, _addresses, target)
+        others, own = found, " but this tunnel's own"
         if target.port in {port for _, port in self.listening}:
-            found = [one for one in found if not Listen(one).loopback]
-        try:
-            return await self._first(found or await self._over_https(target.host), target, ())
-        except NetworkError as error:
-            if found:
-                raise
-            raise NetworkError(
-                f"{target} has no address but this tunnel's own."
-                if self.listening
-                else f"{target} has no address.",
-                why=f"No name server of this system knows it. Over HTTPS: {error.what}",
-                next_step="Name a proxy with --proxy: it looks the name up itself.",
-                kind="name",
-            ) from error
+            others = [one for one in found if not Listen(one).loopback]
+        if not others:
+            try:
+                others = await self._over_https(target.host)
+            except NetworkError as error:
+                raise NetworkError(
+                    f"{target} has no address{own if found else ''}.",
+                    why=f"This system knows none. Over HTTPS: {error.what}",
+                    next_step="Name a proxy with --proxy: it looks the name up itself.",
+                    kind="name",
+                ) from error
+        return await self._first(others, target, ())
 
     async def _first(
         self, addresses: Sequence[str], target: Target, upstreams: Sequence[Upstream]
@@ -123,18 +123,18 @@ class Dialer:
 
     async def _over_https(self, host: str) -> list[str]:
         """Return what DNS over HTTPS says, kept as long as that may be. Raises NetworkError."""
-        kept = self._kept.get(host)
-        if kept and time.monotonic() < kept.until:
-            if kept.failed:
-                raise kept.failed
-            return kept.addresses
-        try:
-            found, ttl = await self._ask(host)
-            self._kept[host] = _Kept(found, time.monotonic() + max(ttl, _KEPT_AT_LEAST))
-        except NetworkError as error:
-            self._kept[host] = _Kept([], time.monotonic() + _KEPT_AT_LEAST, error)
-            raise
-        return found
+        async with self._asking:  # many connections at once ask once
+            kept = self._kept.get(host)
+            if kept is None or time.monotonic() >= kept.until:
+                try:
+                    found, ttl = await self._ask(host)
+                    kept = _Kept(found, time.monotonic() + max(ttl, _KEPT_AT_LEAST))
+                except NetworkError as error:
+                    kept = _Kept([], time.monotonic() + _KEPT_AT_LEAST, error)
+                self._kept[host] = kept
+        if kept.failed:
+            raise kept.failed
+        return kept.addresses
 
     async def _ask(self, host: str) -> tuple[list[str], int]:
         from pyodide_offline.network import doh, resolvers

@@ -150,3 +150,24 @@ def test_that_nobody_can_be_asked_is_told_and_kept_for_a_while(session, authorit
         assert "Over HTTPS: No resolver could be asked" in caught.value.why
         asked.append(len(server.asked))
     assert asked[0] == asked[1] > 0
+
+
+def test_an_address_from_https_that_nobody_listens_on_is_told_as_that(session, resolver):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = Target(NAME, server.getsockname()[1])
+    naming = Naming([resolver("127.0.0.1").url()], by_address=True)
+    with pytest.raises(NetworkError, match="refuses the connection"):
+        heard(Dialer(session, {target: ()}, naming), target)
+
+
+def test_many_that_dial_at_once_ask_once(session, resolver, far):
+    server = resolver("127.0.0.1")
+    target = Target(NAME, far)
+    dialer = Dialer(session, {target: ()}, Naming([server.url()], by_address=True))
+
+    async def play():
+        for made in await asyncio.gather(*(dialer.dial(target) for _ in range(20))):
+            made.close()
+
+    asyncio.run(play())
+    assert len(server.asked) == 2

@@ -1,6 +1,8 @@
 """`exec` as root and as an ordinary user: what leads out, what does not, what is left."""
 
+import fcntl
 import os
+import pty
 import re
 import signal
 import site
@@ -8,11 +10,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -315,6 +318,33 @@ def test_a_signal_reaches_the_command(user: User, number: int) -> None:
         child.send_signal(number)
         assert child.wait(20) == 9
         assert child.stdout.read() == "heard\n"
+
+
+def test_ctrl_c_at_a_terminal_is_heard_once_and_the_terminal_is_the_commands(user: User) -> None:
+    code = "trap 'echo heard; exit 9' INT; read x; echo got $x; while :; do sleep 0.1; done"
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        user.line("--target", HOST, "--", "sh", "-c", code),
+        cwd=user.home,
+        env=user.environ,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as child:
+        os.close(its)
+        os.write(ours, b"word\n")
+        text = b""
+        with suppress(OSError):  # the terminal is nobody's any more
+            while more := os.read(ours, 1000):
+                text += more
+                if b"got word" in text and b"^C" not in text:
+                    os.write(ours, b"\x03")
+                    text += b"^C"
+        os.close(ours)
+        assert child.wait(20) == 9, text
+    assert text.count(b"heard") == 1, text
 
 
 @pytest.mark.parametrize("victim", ["pyodide-offline", "the process inside"])

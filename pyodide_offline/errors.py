@@ -6,20 +6,30 @@ Statuses 0, 1, 2 and 130 are the command line's own (well, what was asked failed
 wrong use, Ctrl-C).
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
 class PyodideOfflineError(Exception):
     """Root of the tree.
 
-    ``code`` is a stable kebab-case name for scripts, ``exit_status`` the process status.
+    ``code`` is a stable kebab-case name for scripts, ``exit_status`` the process status,
+    ``facts`` what was seen, as values of JSON: for `doctor`, which decides by it.
     """
 
     code: ClassVar[str] = "failed"
     exit_status: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, why: str = "", next_step: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        next_step: str = "",
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(what)
+        self.facts = dict(facts or {})
         self.what = what
         self.why = why
         self.next_step = next_step
@@ -42,8 +52,16 @@ class NetworkError(PyodideOfflineError):
     code = "network"
     exit_status = 3
 
-    def __init__(self, what: str, *, why: str = "", next_step: str = "", kind: str = "") -> None:
-        super().__init__(what, why=why, next_step=next_step)
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        next_step: str = "",
+        kind: str = "",
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(what, why=why, next_step=next_step, facts=facts)
         self.kind = kind
 
 

@@ -168,6 +168,22 @@ def untrusted(
     """
     now = now or datetime.now(UTC)
     wrong = fault(code, chain, now)
+    error = _untrusted(place, chain, wrong, reason, way, now)
+    error.facts = {
+        "stage": "untrusted", "fault": wrong, "reason": reason, "code": code,
+        "issuer": issuers(chain), "product": product(chain) or "",
+    }  # fmt: skip
+    return error
+
+
+def _untrusted(
+    place: str,
+    chain: Sequence[Certificate],
+    wrong: Fault,
+    reason: str,
+    way: str,
+    now: datetime,
+) -> NetworkError:
     seen = issuers(chain)
     issued = f"Its issuer is {seen}." if seen else ""
     if wrong == "expired" and chain:

@@ -4,6 +4,7 @@ Status codes as RFC 9110 §15 has them, and as proxies use them for CONNECT.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Literal
 
 from pyodide_offline import redact
@@ -61,6 +62,7 @@ def refused(host: str, port: int, upstream: Upstream, event: Refused) -> Network
         [event.problem or _MEANING.get(event.status, ""), page, _named(upstream)],
         step,
         kind,
+        **_facts(upstream, event),
     )
 
 
@@ -75,6 +77,7 @@ def _login(upstream: Upstream, event: Refused) -> NetworkError:
             ],
             "Correct them, or ask who runs the proxy whether the account is locked.",
             "login",
+            **_facts(upstream, event),
         )
     if event.login == "missing":
         lacking = f"no password is known for {upstream.user}" if upstream.user else _NO_USER
@@ -83,13 +86,20 @@ def _login(upstream: Upstream, event: Refused) -> NetworkError:
             [f"It offers: {offered}.", _named(upstream)],
             _LOGIN_STEP,
             "login",
+            **_facts(upstream, event),
         )
     return _error(
         f"The proxy {upstream} wants a login of a kind that cannot be given.",
         [f"It offers: {offered}; known here: {', '.join(SCHEMES)}.", _named(upstream)],
         "For Negotiate without a password: pip install 'pyodide-offline[kerberos]', then kinit.",
         "login",
+        **_facts(upstream, event),
     )
+
+
+def _facts(upstream: Upstream, event: Refused) -> dict[str, object]:
+    """Return what a proxy said, for those who decide by it."""
+    return {"stage": "refusal", "proxy": str(upstream), **asdict(event)}
 
 
 def socks(
@@ -114,6 +124,9 @@ def socks(
         [_named(upstream)],
         f"Ask who runs the proxy, or check {upstream.origin} and NO_PROXY.",
         "forbidden" if "ruleset" in reason else "unreached",
+        stage="socks",
+        proxy=str(upstream),
+        reason=reason,
     )
 
 
@@ -126,6 +139,7 @@ def unreachable(
     step = "If this network needs a proxy, name it: export HTTPS_PROXY=http://host:port"
     if upstream:
         step = f"Check {upstream.origin} and NO_PROXY."
+    facts = {"stage": kind, "proxy": str(upstream) if upstream else "", "reason": reason}
     if kind == "tls" and upstream:
         step = f"Does it speak TLS? If not, write http:// in {upstream.origin}."
     what = {
@@ -137,7 +151,7 @@ def unreachable(
         "tls": f"{place} does not speak TLS as it should: {_sentence(reason)}",
         "broken": f"{place} breaks the connection.",
     }.get(kind, f"{place} cannot be reached: {_sentence(reason)}")
-    return _error(what, [named], step, kind)
+    return _error(what, [named], step, kind, **facts)
 
 
 def target_name(host: str, upstream: Upstream) -> NetworkError:
@@ -155,6 +169,7 @@ def last_of(failed: Sequence[NetworkError]) -> NetworkError:
         why=" ".join(part for part in (last.why, *before) if part),
         next_step=last.next_step,
         kind=last.kind,
+        facts=last.facts,
     )
 
 
@@ -162,9 +177,11 @@ def _named(upstream: Upstream) -> str:
     return f"{upstream.origin} names it."
 
 
-def _error(what: str, why: Sequence[str], next_step: str, kind: Kind) -> NetworkError:
+def _error(
+    what: str, why: Sequence[str], next_step: str, kind: Kind, **facts: object
+) -> NetworkError:
     reasons = " ".join(part for part in why if part)
-    return NetworkError(what, why=reasons, next_step=next_step, kind=kind)
+    return NetworkError(what, why=reasons, next_step=next_step, kind=kind, facts=facts)
 
 
 def _sentence(text: str) -> str:

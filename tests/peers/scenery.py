@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import certifi
+
 from tests.peers import outside
 from tests.peers.netns import shell, unshare
 
@@ -130,6 +132,7 @@ def _prepare(network: Mapping[str, Any], folder: Path, authorities: Path) -> Non
     (folder / "resolv.conf").write_text(resolv, encoding="utf-8")
     bound = {"/etc/hosts": folder / "hosts", "/etc/resolv.conf": folder / "resolv.conf"}
     roots = Path(ssl.get_default_verify_paths().openssl_cafile).resolve()
+    bound[certifi.where()] = authorities / "public.pem"
     if roots.is_file():
         bound[str(roots)] = authorities / f"{network.get('system', 'public')}.pem"
     for place, file in bound.items():

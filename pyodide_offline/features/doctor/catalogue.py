@@ -1,10 +1,32 @@
 """All checks there are, in the order in which people read them."""
 
-from pyodide_offline.features.doctor import binary, bundle, folders, machine, names, programs
+from pyodide_offline.features.doctor import (
+    binary,
+    bundle,
+    bypass,
+    certificates,
+    direct,
+    folders,
+    machine,
+    names,
+    programs,
+    proxies,
+    registries,
+    stores,
+)
 from pyodide_offline.features.doctor.check import Check
 
 CHECKS: tuple[Check, ...] = (
     *names.CHECKS,
+    *proxies.CHECKS,
+    *bypass.CHECKS,
+    *direct.CHECKS,
+    *stores.FILES,
+    *certificates.CHECKS,
+    *direct.ROUTE,
+    *registries.CHECKS,
+    *stores.PROGRAMS,
+    *certificates.CLOCK,
     *programs.CHECKS,
     *binary.CHECKS,
     *bundle.CHECKS,

@@ -19,7 +19,9 @@ class Check:
 
     ``needs`` are the ids that must have passed (or warned), or it is skipped; ``after``
     those that must only have ended. Where one of ``spared_by`` passes, a failure here does
-    not stop `run` and counts as a warning. ``seconds`` bound it.
+    not stop `run` and counts as a warning; where one of ``unneeded_with`` passes, nobody
+    misses it, and it counts as skipped. ``seconds`` bound it. A ``remote`` one asks other
+    machines: not done with --offline.
     """
 
     id: str
@@ -28,7 +30,9 @@ class Check:
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     spared_by: tuple[str, ...] = ()
+    unneeded_with: tuple[str, ...] = ()
     seconds: float = SECONDS
+    remote: bool = False
 
     @property
     def domain(self) -> str:

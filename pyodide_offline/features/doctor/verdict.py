@@ -10,7 +10,7 @@ Rules:
 - A check that took too long makes the answer incomplete, never somebody's fault.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -44,6 +44,7 @@ RUN = "pyodide-offline run -- pywrangler dev"
 # The ids that decide whether `run` works; what they say is used in ``_way``.
 READY = "bundle.ready"
 NPM = "registry.npm"
+INDEX = "registry.pypi"
 OFFICIAL = "route.official"
 _FAULTS: Mapping[str, str] = {
     "cache": "The store or the cache folder",
@@ -67,15 +68,23 @@ class Verdict:
 
 
 def weigh(checks: Sequence[Check], findings: Sequence[Finding]) -> list[Finding]:
-    """Return the findings with failures that do not stop `run` as warnings."""
+    """Return the findings, failures that do not stop `run` as warnings, idle ones as skipped."""
+    by_id = {check.id: check for check in checks}
     passed = {one.id for one in findings if one.state is State.PASS}
-    spared = {check.id: [one for one in check.spared_by if one in passed] for check in checks}
     return [
-        replace(one, state=State.WARN, evidence={**one.evidence, "spared_by": spared[one.id]})
-        if one.bad and spared.get(one.id)
-        else one
+        _weighed(by_id[one.id], one, passed) if one.bad and one.id in by_id else one
         for one in findings
     ]
+
+
+def _weighed(check: Check, finding: Finding, passed: Set[str]) -> Finding:
+    if instead := [one for one in check.unneeded_with if one in passed]:
+        summary = f"{finding.summary} Not needed: {instead[0]} passed."
+        return replace(finding, state=State.SKIP, summary=summary)
+    if instead := [one for one in check.spared_by if one in passed]:
+        evidence = {**finding.evidence, "spared_by": instead}
+        return replace(finding, state=State.WARN, evidence=evidence)
+    return finding
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:
@@ -115,8 +124,10 @@ def _degraded(findings: Sequence[Finding], warned: Sequence[Finding]) -> str:
 def registries_only(findings: Sequence[Finding]) -> bool:
     """Say whether the package registries answer, and the official host does not."""
     states = {one.id: one.state for one in findings}
-    reached = states.get(NPM) is State.PASS
-    return reached and states.get(OFFICIAL) in (State.WARN, State.FAIL)
+    seen = OFFICIAL in states and states[OFFICIAL] is not State.PASS
+    npm, index = states.get(NPM), states.get(INDEX)
+    # Without an npm there is nothing to ask for its registry: `run` brings it from the index.
+    return seen and (npm is State.PASS or (npm is State.SKIP and index is State.PASS))
 
 
 def _way(findings: Sequence[Finding]) -> str:
@@ -126,11 +137,14 @@ def _way(findings: Sequence[Finding]) -> str:
         return ""
     if states.get(READY) is State.PASS:
         return f"`{RUN}` works: all that it needs is in the store."
-    if states.get(NPM) is State.PASS:
+    if states.get(NPM) is State.PASS or registries_only(findings):
         source = "official bundle" if states.get(OFFICIAL) is State.PASS else "bundle from npm"
         return f"`{RUN}` works: the registries answer, and it takes the {source}."
     return ""
 
 
 def _typed(finding: Finding) -> str:
-    return f"Type this: {finding.fix}" if finding.fix else ""
+    if not finding.fix:
+        return ""
+    # Advice begins as a sentence does, a command does not.
+    return f"{'Next' if finding.fix[0].isupper() else 'Type this'}: {finding.fix}"

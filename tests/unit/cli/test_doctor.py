@@ -34,18 +34,18 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
-BAD = failed("No name.", "Nobody answers.", "resolve it", blame="dns", asked=["192.0.2.53"])
+BAD = failed("No name.", "Nobody answers.", "unset A", blame="dns", asked=["192.0.2.53"])
 
 
 def test_the_verdict_comes_first_then_each_check_then_its_cause_and_command(ask) -> None:
     said = ask({"a.a": passed("yes", port=1), "dns.system": BAD})
     lines = said.output.splitlines()
-    assert lines[:3] == ["dns: No name.", "Type this: resolve it", ""]
+    assert lines[:3] == ["dns: No name.", "Type this: unset A", ""]
     assert lines[3] == "PASS    a.a         yes"
     assert lines[4:] == [
         "FAIL    dns.system  No name.",
         "          Nobody answers.",
-        "          fix: resolve it",
+        "          fix: unset A",
     ]
     assert said.return_value == 1
 

@@ -47,3 +47,13 @@ def test_the_last_error_tells_of_those_before() -> None:
     error = refusals.last_of([NetworkError("A is down."), NetworkError("B is down.", why="Why.")])
     assert error.what == "B is down."
     assert error.why == "Why. Before it: A is down."
+
+
+def test_what_a_proxy_said_is_kept_as_facts() -> None:
+    event = Refused(403, "Forbidden", title="Blocked")
+    facts = refusals.refused("a.example", 443, _PROXY, event).facts
+    assert (facts["stage"], facts["status"], facts["title"]) == ("refusal", 403, "Blocked")
+    assert "hunter2" not in str(facts)
+    assert refusals.unreachable("a.example", 443, None, "silent").facts["stage"] == "silent"
+    again = refusals.last_of([refusals.unreachable("a.example", 443, _PROXY, "refused")] * 2)
+    assert again.facts["stage"] == "refused"

@@ -40,9 +40,9 @@ def test_nothing_looked_at_is_incomplete() -> None:
 
 
 def test_a_failure_is_blamed_with_its_sentence_and_its_command() -> None:
-    said = verdict([at("a.a", failed("The name is not found.", fix="resolve it", blame="dns"))])
+    said = verdict([at("a.a", failed("The name is not found.", fix="export A=1", blame="dns"))])
     assert (said.word, said.sentence) == ("dns", "The name is not found.")
-    assert said.way == "Type this: resolve it"
+    assert said.way == "Type this: export A=1"
     assert said.blames == ("a.a",)
 
 
@@ -72,8 +72,8 @@ def test_what_took_too_long_is_incomplete_and_named() -> None:
 
 
 def test_a_warning_degrades() -> None:
-    said = verdict([at("a.a", passed("yes")), at("a.b", warned("Slow.", fix="hurry"))])
-    assert (said.word, said.sentence, said.way) == ("degraded", "Slow.", "Type this: hurry")
+    said = verdict([at("a.a", passed("yes")), at("a.b", warned("Slow.", fix="unset A"))])
+    assert (said.word, said.sentence, said.way) == ("degraded", "Slow.", "Type this: unset A")
 
 
 def test_a_failure_that_is_spared_is_a_warning_with_the_reason() -> None:
@@ -112,6 +112,31 @@ def test_run_works_from_a_full_store_whatever_the_network() -> None:
 def test_run_is_not_promised_where_a_program_or_the_cache_is_broken() -> None:
     found = [
         at("bundle.ready", passed("It is there.")),
-        at("c.f", failed("A bad file.", fix="remove it", blame="cache")),
+        at("c.f", failed("A bad file.", fix="pyodide-offline cache verify", blame="cache")),
     ]
-    assert verdict(found).way == "Type this: remove it"
+    assert verdict(found).way == "Type this: pyodide-offline cache verify"
+
+
+def test_what_is_no_command_is_not_to_be_typed() -> None:
+    said = verdict([at("a.a", failed("Blocked.", fix="Ask IT.", blame="proxy-policy"))])
+    assert said.way == "Next: Ask IT."
+
+
+def test_a_failure_that_nobody_misses_is_a_skip_with_the_reason() -> None:
+    def never(_: object) -> Finding:
+        raise AssertionError
+
+    checks = [Check("dns.https", "?", never, unneeded_with=("dns.system",))]
+    found = [at("dns.https", failed("Nobody.")), at("dns.system", passed("yes"))]
+    weighed = weigh(checks, found)
+    assert weighed[0].state is State.SKIP
+    assert weighed[0].summary == "Nobody. Not needed: dns.system passed."
+
+
+def test_without_npm_the_index_alone_lets_run_work() -> None:
+    found = [
+        at("route.official", skipped("not reached")),
+        at("registry.npm", skipped("no npm yet")),
+        at("registry.pypi", passed("It answers.")),
+    ]
+    assert registries_only(found)

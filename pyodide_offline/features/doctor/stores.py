@@ -1,0 +1,213 @@
+"""The CA files that variables name, and whether each program's store has what is needed."""
+
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyodide_offline.features.doctor import certificates, places
+from pyodide_offline.features.doctor.check import Check
+from pyodide_offline.features.doctor.finding import Finding, passed, skipped, warned
+from pyodide_offline.features.doctor.observed import Observed
+from pyodide_offline.network import trust
+
+# Those that stand in for a program's own roots, and the one that is added to them.
+REPLACING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT",
+             "npm_config_cafile")  # fmt: skip
+ADDING = ("NODE_EXTRA_CA_CERTS", "PYODIDE_OFFLINE_CA")
+_PIPS = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+FEW = 20  # a file with fewer certificates than this cannot be the public roots
+_BLOCK = re.compile(
+    rb"-----BEGIN (?P<kind>[A-Z0-9 ]+)-----(?P<body>.*?)-----END (?P=kind)-----", re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """What a program trusts: files, the system's store, roots that it brings itself."""
+
+    files: tuple[str, ...] = ()
+    system: bool = False
+    bundled: bool = False
+
+    def context(self) -> ssl.SSLContext:
+        """Return a context that trusts the same. Raises OSError for a file that cannot be read."""
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self.system:
+            paths = ssl.get_default_verify_paths()
+            for file in {paths.openssl_cafile, "/etc/ssl/certs/ca-certificates.crt"}:
+                if Path(file).is_file():
+                    made.load_verify_locations(cafile=file)
+        if self.bundled:
+            import certifi
+
+            made.load_verify_locations(cafile=certifi.where())
+        for file in self.files:
+            made.load_verify_locations(cafile=file)
+        return made
+
+
+def stores(environ: Mapping[str, str]) -> dict[str, Store]:
+    """Return what each program trusts, by the variables that it reads. Pure.
+
+    Ours is looked at by ``certificates``.
+
+    workerd and Python: OpenSSL's SSL_CERT_FILE, else the system. Node: its own roots and
+    NODE_EXTRA_CA_CERTS; the system's where NODE_OPTIONS or NODE_USE_SYSTEM_CA say so. npm:
+    its cafile in place of them. uv: its own roots, SSL_CERT_FILE in place of them, or the
+    system's. pip: --cert's variable, then those of requests, else the system's and its own.
+    """
+    named = {key: (value,) for key in REPLACING + ADDING if (value := environ.get(key))}
+    openssl = named.get("SSL_CERT_FILE", ())
+    extra = named.get("NODE_EXTRA_CA_CERTS", ())
+    options = environ.get("NODE_OPTIONS", "")
+    if "--use-openssl-ca" in options:
+        node = Store((*openssl, *extra), system=not openssl)
+    else:
+        also = "--use-system-ca" in options or environ.get("NODE_USE_SYSTEM_CA") == "1"
+        node = Store(extra, system=also, bundled=True)
+    npm = named.get("npm_config_cafile")
+    native = any(
+        environ.get(one, "").lower() in ("1", "true", "yes")
+        for one in ("UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
+    )
+    own = next(
+        (
+            named[one]
+            for one in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+            if one in named
+        ),
+        (),
+    )
+    return {
+        "workerd": Store(openssl, system=not openssl),
+        "Node": node,
+        "npm": Store(npm) if npm else node,
+        "pip": Store(own) if own else Store(openssl, system=not openssl, bundled=True),
+        "uv": Store(openssl, system=native and not openssl, bundled=not native and not openssl),
+    }
+
+
+def files(observed: Observed) -> Finding:
+    """Read the CA files that variables name."""
+    told: dict[str, Any] = {}
+    problems: list[tuple[str, str, str]] = []
+    for variable in (*REPLACING, *ADDING):
+        if value := observed.environ.get(variable):
+            count, wrong = read(Path(value))
+            told[variable] = {"file": value, "certificates": count, "problem": wrong}
+            if wrong:
+                problems.append((variable, value, wrong))
+            elif variable in REPLACING and count < FEW:
+                wrong = f"holds {count} certificates only, and stands in for the public roots"
+                told[variable]["problem"] = wrong
+                problems.append((variable, value, wrong))
+    if problems:
+        variable, value, wrong = problems[0]
+        return warned(
+            f"{variable}: {value} {wrong}.",
+            " ".join(f"{one}: {file} {text}." for one, file, text in problems[1:]),
+            f"unset {variable}",
+            repair="merged-ca",
+            files=told,
+        )
+    if off := trust.not_followed(observed.environ):
+        variable = off[0].partition(" ")[0]
+        return warned(
+            f"{variable} switches the checks of certificates off in other programs.",
+            "Whoever sits between can then read and change everything.",
+            f"unset {variable}",
+            files=told,
+        )
+    if not told:
+        return skipped("No variable names a CA file.")
+    return passed(f"The CA files of {', '.join(told)} can be used.", files=told)
+
+
+def read(path: Path) -> tuple[int, str]:
+    """Return how many certificates a file holds, and what a parser may dislike in it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return 0, f"cannot be read ({error.strerror})"
+    kinds = [match["kind"].decode() for match in _BLOCK.finditer(data)]
+    count = kinds.count("CERTIFICATE")
+    if any("PRIVATE KEY" in kind for kind in kinds):
+        return count, "holds a private key"
+    if "TRUSTED CERTIFICATE" in kinds:
+        return count, "is in OpenSSL's own form (TRUSTED CERTIFICATE), which others cannot read"
+    if not count:
+        der = data[:1] == b"\x30"
+        return 0, "is in DER, and programs want PEM" if der else "holds no certificate"
+    if data.startswith(b"\xef\xbb\xbf"):
+        return count, "begins with a byte order mark, which some parsers dislike"
+    for number, match in enumerate(_BLOCK.finditer(data), 1):
+        try:
+            ssl.PEM_cert_to_DER_cert(match[0].decode("ascii").replace("\r", ""))
+            ssl.create_default_context(cadata=match[0].decode("ascii"))
+        except (ValueError, ssl.SSLError):
+            return count, f"holds a certificate (number {number}) that cannot be parsed"
+    return count, ""
+
+
+def programs(observed: Observed) -> Finding:
+    """Try each program's store on a place that is reached."""
+    place = next(
+        (one for one in places.known(observed)
+         if one.scheme == "https" and not places.blocked(observed, one)
+         and places.outcome(observed, one).answer is not None),
+        None,
+    )  # fmt: skip
+    if place is None:
+        return skipped("No place is reached on which to try it.")
+    tried: dict[Store, str | None] = {}
+    said: dict[str, str] = {}
+    for program, store in stores(observed.environ).items():
+        if store not in tried:
+            try:
+                tried[store] = certificates.verified(observed, place, store.context())
+            except OSError as error:
+                tried[store] = str(getattr(error, "strerror", None) or error)
+        if (reason := tried[store]) is not None:
+            said[program] = reason
+    if not said:
+        return passed(f"workerd, Node, npm, pip and uv trust {place.host} too.", host=place.host)
+    chain = observed.evidence("trust.chain").get("seen", {}).get(place.host, {})
+    issuer = chain.get("issuer", "its issuer")
+    intercepted = observed.evidence("trust.chain").get("intercepted")
+    return warned(
+        f"{', '.join(said)} will not trust {place.host}: {issuer} is not in what they read.",
+        "`pyodide-offline run` gives its programs one file with all; started otherwise they fail.",
+        _setting(observed.environ, list(said)),
+        blame="interception" if intercepted else "toolchain",
+        repair="merged-ca",
+        host=place.host,
+        distrusting=said,
+    )
+
+
+def _setting(environ: Mapping[str, str], programs: list[str]) -> str:
+    """Return the export that shows the programs the file which we trust by."""
+    known = environ.get("PYODIDE_OFFLINE_CA") or environ.get("NODE_EXTRA_CA_CERTS") or environ.get(
+        "SSL_CERT_FILE"
+    )  # fmt: skip
+    file = known or "/etc/ssl/certs/ca-certificates.crt"
+    names = {"Node": "NODE_EXTRA_CA_CERTS", "npm": "NODE_EXTRA_CA_CERTS", "pip": "PIP_CERT",
+             "uv": "SSL_CERT_FILE", "workerd": "SSL_CERT_FILE"}  # fmt: skip
+    wanted = dict.fromkeys(names[one] for one in programs if one in names)
+    return "export " + " ".join(f"{one}={file}" for one in wanted) if wanted else ""
+
+
+FILES = (Check("trust.files", "Can the CA files that variables name be used?", files),)
+PROGRAMS = (
+    Check(
+        "trust.programs",
+        "Does every program trust what is shown here?",
+        programs,
+        after=("trust.chain", "route.official", "registry.npm", "registry.pypi"),
+        seconds=8,
+        remote=True,
+    ),
+)

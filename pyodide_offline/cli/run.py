@@ -35,6 +35,12 @@ The exit status is that of the command; see the README for those of pyodide-offl
     envvar="PYODIDE_OFFLINE_SNAPSHOT",
     help="Start Python from a memory snapshot where one fits.  [default: on]",
 )
+@click.option(
+    "--fetch/--no-fetch",
+    default=True,
+    envvar="PYODIDE_OFFLINE_FETCH",
+    help="Lead the worker's fetch() through the proxy that is named.  [default: on]",
+)
 @options.supplying
 @options.proxying
 @options.trusting
@@ -44,6 +50,7 @@ def run(
     command: tuple[str, ...],
     project: Path | None,
     snapshots: bool,
+    fetch: bool,
     offline: bool,
     bundle: str,
     python: str | None,
@@ -90,6 +97,7 @@ def run(
         policy=bundle,
         wrangler=wrangler,
         snapshots=snapshots,
+        fetch=fetch,
         python=python,
         verbose=verbose,
     )

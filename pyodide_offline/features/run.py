@@ -40,12 +40,14 @@ def run(
     policy: str = supply.AUTO,
     wrangler: str | None = None,
     snapshots: bool = True,
+    fetch: bool = True,
     python: str | None = None,
     verbose: bool = False,
 ) -> int:
     """Run a command and return its exit status. ``say`` is told which Python runs.
 
-    ``python`` is the one to run on, whatever the worker's date says; with ``verbose``
+    ``fetch``: the workers' requests go through the proxy that is named. ``python`` is the
+    one to run on, whatever the worker's date says; with ``verbose``
     each program and the bundle are said with their places.
     """
     needs = command.plan(session, words, config)
@@ -65,7 +67,7 @@ def run(
             say(f"{program.what} {program.version}: {program.path}")
         if supplied:
             say(f"bundle {supplied.file_name}: {supplied.entry.path}")
-    internet = _internet(session, say)
+    internet = _internet(session, say) if fetch else None
     desk = _Desk(session, found.wrangler.schema, binary, supplier, snapshots, internet)
     with broker.serving(desk.answer, session.progress.note) as socket:
         environ = environment.of(session, found, binary, extra)

@@ -18,6 +18,10 @@ from pyodide_offline.network.outbound import CHUNK, Connection
 
 # Bytes of a request's or an answer's head.
 HEAD = 1 << 18
+# Seconds that a body waits for the proxy to have read its head.
+EXPECTING = 1.0
+# Seconds that the rest of a 407 may take.
+REFUSING = 5.0
 # Nothing is lost by asking for these twice (RFC 9110 §9.2.1).
 _SAFE = {b"GET", b"HEAD", b"OPTIONS", b"TRACE"}
 
@@ -26,12 +30,32 @@ class ClientGoneError(Exception):
     """Who asked has gone away, or does not speak HTTP."""
 
 
+class LoginWantedError(Exception):
+    """The proxy that a request was handed to answered 407, with these challenges.
+
+    ``reusable``: its connection can have the next attempt.
+    """
+
+    def __init__(self, offers: list[str], *, reusable: bool) -> None:
+        super().__init__("407")
+        self.offers = offers
+        self.reusable = reusable
+
+
 class OriginBrokeError(Exception):
     """The origin's connection broke. ``answered``: after its answer had begun."""
 
     def __init__(self, why: str, *, answered: bool) -> None:
         super().__init__(why)
         self.answered = answered
+
+
+@dataclass(frozen=True)
+class Handed:
+    """How a request is put to a proxy that is to read it: by the whole URL, with a login."""
+
+    url: bytes
+    authorization: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +79,8 @@ class Asked:
         """Whether an answer, or a part of one, was sent."""
         self.whole = False
         """Whether the request's end was read."""
+        self.spent = False
+        """Whether a part of its body was read, so that it cannot be sent again."""
         self._server = server
 
     @classmethod
@@ -107,16 +133,20 @@ class Asked:
         await _write(self.client, self._server.send(h11.Response(status_code=200, headers=[])))
         return self.rest
 
-    async def carry(self, origin: Connection) -> Usable:
-        """Send the request to its origin and its answer back.
+    async def carry(self, origin: Connection, handed: Handed | None = None) -> Usable:
+        """Send the request to its origin, or hand it to a proxy, and the answer back.
 
-        Raises ClientGoneError, OriginBrokeError.
+        Raises ClientGoneError, OriginBrokeError, for a proxy LoginWantedError.
         """
-        return await _Carrying(self, self._server, origin).run()
+        return await _Carrying(self, self._server, origin, handed).run()
 
 
 class _Carrying:
-    def __init__(self, asked: Asked, server: h11.Connection, origin: Connection) -> None:
+    def __init__(
+        self, asked: Asked, server: h11.Connection, origin: Connection, handed: Handed | None
+    ) -> None:
+        self._handed = handed
+        self._answered = asyncio.Event()
         self._asked = asked
         self._client = asked.client
         self._server = server
@@ -145,10 +175,17 @@ class _Carrying:
 
     async def _up(self) -> None:
         request = self._asked.request
+        headers = hops.onward(request.headers.raw_items())
+        held = False
+        if self._handed:
+            headers += _login(self._handed)
+            # A body that was sent into a 407 is lost (RFC 9110 §10.1.1).
+            held = any(name.lower() in hops.FRAMING for name, _ in headers)
+            headers += [(b"Expect", b"100-continue")] if held else []
         event: h11.Request | h11.Data | h11.EndOfMessage = h11.Request(
             method=request.method,
-            target=self._asked.target.path,
-            headers=hops.onward(request.headers.raw_items()),
+            target=self._handed.url if self._handed else self._asked.target.path,
+            headers=headers,
         )
         takes = True
         while True:
@@ -160,6 +197,9 @@ class _Carrying:
                     takes = False
             if isinstance(event, h11.EndOfMessage):
                 break
+            if held and isinstance(event, h11.Request):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._answered.wait(), EXPECTING)
             event = await self._of_client()
         # Only by reading is it noticed that a client has gone.
         if not self._asked.early:
@@ -180,6 +220,7 @@ class _Carrying:
                 raise ClientGoneError from error
             if isinstance(event, h11.Data | h11.EndOfMessage):
                 self._asked.whole = isinstance(event, h11.EndOfMessage)
+                self._asked.spent |= isinstance(event, h11.Data)
                 return event
             raise ClientGoneError
 
@@ -200,6 +241,9 @@ class _Carrying:
                 raise self._broke(str(error) or type(error).__name__) from error
             if not isinstance(event, h11.Event) or isinstance(event, h11.ConnectionClosed):
                 raise self._broke("it closed the connection without an answer")
+            if isinstance(event, h11.Response) and event.status_code == 407 and self._handed:
+                raise await self._refused(event)
+            self._answered.set()
             if isinstance(event, h11.InformationalResponse):
                 if event.status_code != 101:  # for the one who waits for it, and nobody does
                     continue
@@ -221,8 +265,36 @@ class _Carrying:
         except OSError as error:
             raise ClientGoneError from error
 
+    async def _refused(self, answer: h11.Response) -> LoginWantedError:
+        """Read a 407 to its end, where that is near, so that its connection can be used."""
+        offers = [
+            bytes(value).decode("latin-1")
+            for name, value in answer.headers
+            if name == b"proxy-authenticate"
+        ]
+        length = 0
+        with suppress(OSError, h11.RemoteProtocolError):  # TimeoutError is an OSError
+            end = asyncio.get_running_loop().time() + REFUSING
+            while length < HEAD and not _done(self._far):
+                event = self._far.next_event()
+                if isinstance(event, h11.Data):
+                    length += len(event.data)
+                elif event is h11.NEED_DATA:
+                    async with asyncio.timeout_at(end):
+                        data = await self._origin.reader.read(CHUNK)
+                    self._far.receive_data(data)
+                elif isinstance(event, h11.EndOfMessage):
+                    break
+        return LoginWantedError(offers, reusable=_done(self._far))
+
     def _broke(self, why: str) -> OriginBrokeError:
         return OriginBrokeError(why, answered=self._asked.begun)
+
+
+def _login(handed: Handed) -> hops.Headers:
+    if handed.authorization is None:
+        return []
+    return [(b"Proxy-Authorization", handed.authorization.encode())]
 
 
 def _done(connection: h11.Connection) -> bool:

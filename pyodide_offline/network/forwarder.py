@@ -14,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pyodide_offline.errors import NetworkError, PyodideOfflineError
-from pyodide_offline.network import hops
+from pyodide_offline.network import handing, hops
 from pyodide_offline.network.exchange import Asked, ClientGoneError, OriginBrokeError, pipe
+from pyodide_offline.network.hops import Target
 from pyodide_offline.network.outbound import CHUNK, Connection, Outbound
 from pyodide_offline.network.pool import Pool
+from pyodide_offline.network.proxies import Upstream
 
 _SENTENCES = 100  # different ones at most: the names in them are the workers'
 _BACKLOG = 256
@@ -31,6 +33,7 @@ class Forwarder:
         self._say = say
         self._said: set[str] = set()
         self._pool = Pool()
+        self._readers: set[Upstream] = set()
         self._open: set[asyncio.Task[None]] = set()
         # mkdtemp makes it 0700.
         self._folder = tempfile.TemporaryDirectory(prefix="pyodide-offline-")
@@ -97,11 +100,33 @@ class Forwarder:
                 # It was closed just when we took it (RFC 9112 §9.3.1).
                 if error.answered:
                     raise self._broken(asked, error) from error
-        origin = await self._outbound.open(asked.target)
         try:
-            return await self._carry(asked, origin)
+            if (proxy := await self._reads_http(asked.target)) is not None:
+                return (await handing.carry(asked, proxy, self._outbound)).client
+            return await self._carry(asked, await self._outbound.open(asked.target))
         except OriginBrokeError as error:
             raise self._broken(asked, error) from error
+        except NetworkError as error:
+            if error.kind != "forbidden" or not await self._learnt(asked.target):
+                raise
+            return await self._answer(asked)
+
+    async def _reads_http(self, target: Target) -> Upstream | None:
+        """Return the proxy that plain http is handed to, since it refused a tunnel for it."""
+        if target.scheme != "http" or not self._readers:
+            return None
+        first = next(iter(await self._outbound.upstreams(target)), None)
+        return first if first in self._readers else None
+
+    async def _learnt(self, target: Target) -> bool:
+        """Remember that a proxy gives no tunnel for plain http; false where that is no news."""
+        if target.scheme != "http":
+            return False
+        first = next(iter(await self._outbound.upstreams(target)), None)
+        if first is None or first in self._readers or first.scheme not in ("http", "https"):
+            return False
+        self._readers.add(first)
+        return True
 
     async def _carry(self, asked: Asked, origin: Connection) -> bool:
         try:

@@ -25,7 +25,8 @@ _OF_ONE_HOP = {
     b"upgrade",
 }
 # Connection cannot take these out: the next hop has to be told where to, and how long it is.
-_OF_EACH_HOP = {b"host", b"transfer-encoding", b"content-length"}
+FRAMING = {b"transfer-encoding", b"content-length"}
+_OF_EACH_HOP = {b"host", *FRAMING}
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from pyodide_offline.errors import NetworkError
 from pyodide_offline.network import connect, permits, refusals, sockets
 from pyodide_offline.network.connect import Dialed
 from pyodide_offline.network.hops import Target
+from pyodide_offline.network.lockout import Lockout
 from pyodide_offline.network.permits import Permits
 from pyodide_offline.network.proxies import Upstream
 
@@ -53,16 +55,38 @@ class Outbound:
     ways: Ways
     trust: Callable[[], ssl.SSLContext]
     environ: Mapping[str, str]
+    lockout: Lockout = connect.LOCKOUT
 
     async def open(self, target: Target) -> Connection:
         """Connect. Raises NetworkError; SettingsError for a proxy that cannot be used."""
+        dialed = await self._dial(target, await self.upstreams(target))
+        try:
+            return await self._connection(target, dialed)
+        except BaseException:
+            dialed.close()
+            raise
+
+    async def upstreams(self, target: Target) -> Sequence[Upstream]:
+        """Return the proxies for a target. Raises SettingsError.
+
+        NetworkError for an address that is not allowed, whoever would connect to it.
+        """
         address = permits.parse(target.host)
         if address is not None and not self.permits.allows(str(address)):
             raise _forbidden(target)
         # In a thread: a PAC file may have to be loaded, and its script look names up.
-        dialed = await self._dial(target, await asyncio.to_thread(self._upstreams, target))
+        return await asyncio.to_thread(self._upstreams, target)
+
+    async def to_proxy(self, upstream: Upstream, target: Target) -> Connection:
+        """Connect to a proxy itself, for a target that it is to be told of. Raises NetworkError."""
+        place = Target(upstream.scheme, upstream.host, upstream.port)
         try:
-            return await self._connection(target, dialed)
+            dialed = await connect.dial(place.host, place.port, (), environ=self.environ)
+        except NetworkError as error:
+            kind = cast(refusals.Kind, error.kind)
+            raise refusals.unreachable(target.host, target.port, upstream, kind) from error
+        try:
+            return await self._connection(place, dialed)
         except BaseException:
             dialed.close()
             raise
@@ -74,7 +98,9 @@ class Outbound:
             try:
                 if way is None or way.scheme == "direct":
                     return await self._direct(target)
-                return await connect.dial(target.host, target.port, [way], environ=self.environ)
+                return await connect.dial(
+                    target.host, target.port, [way], environ=self.environ, lockout=self.lockout
+                )
             except NetworkError as error:
                 failed.append(error)
         raise refusals.last_of(failed) if len(failed) > 1 else failed[0]

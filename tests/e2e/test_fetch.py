@@ -19,6 +19,7 @@ from pyodide_offline.pytest_plugin.server import Server
 from tests.e2e.conftest import PROGRAM, Machine
 from tests.peers import proxies, vendored
 from tests.peers.authority import Authority
+from tests.peers.interception import mitmproxy
 from tests.peers.proxies import GREETING, PASSWORD, Proxy
 from tests.peers.website import Website, content, digest, website
 from tests.peers.wrangler import started
@@ -193,6 +194,44 @@ def test_no_proxy_is_respected_and_an_edit_is_seen(
         source.write_text(source.read_text().replace("fetching v1", "fetching v2"))
         until(lambda: server.get("/") == "fetching v2")
         assert server.get(way("pass", scene.url("/", OTHER, tls=False))).startswith("page / of")
+
+
+def test_plain_http_where_connect_is_for_443_alone(
+    scene: Scene, prefetched: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a worker"
+    shutil.copytree(WORKERS / "fetching", folder)
+    with proxies.squid(login="digest", names=[NAME], only_443=True) as proxy:
+        env = {**scene.env, "HTTP_PROXY": proxy.with_login, "HTTPS_PROXY": proxy.with_login}
+        with started(RUN, folder, env=env, log=tmp_path / "log") as server:
+            for _ in range(2):
+                url = scene.url("/a?b", tls=False)
+                assert server.get(way("pass", url)).startswith(f"page /a of {NAME}")
+                answer, got = raw(server, way("pass", url), b"".join(content(5_000_000)))
+                assert answer.getheader("X-Digest") == digest(5_000_000)
+                assert hashlib.sha256(got).hexdigest() == digest(5_000_000)
+            assert "fetch failed" not in server.log
+            _, _, headers = scene.plain.asked[-1]
+            assert headers["Proxy-Authorization"] is None
+
+
+def test_through_what_opens_tls_once_its_ca_is_named(
+    scene: Scene, prefetched: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a worker"
+    shutil.copytree(WORKERS / "fetching", folder)
+    names = {(NAME, scene.secure.port): ("127.0.0.1", scene.secure.port)}
+    with mitmproxy(names, scene.authority.ca) as proxy:
+        env = {**scene.env, "HTTP_PROXY": proxy.url, "HTTPS_PROXY": proxy.url}
+        del env["SSL_CERT_FILE"]
+        with started(RUN, folder, env=env, log=tmp_path / "log") as server:
+            answer = server.fetch(way("pass", scene.url("/inside")))
+            assert (answer.status, answer.text) == (500, "Error: Network connection lost.")
+            assert "mitmproxy" in server.log
+        command = [*RUN[:2], "--ca", str(proxy.ca), *RUN[2:]]
+        with started(command, folder, env=env, log=tmp_path / "second log") as server:
+            page = server.get(way("pass", scene.url("/inside")))
+            assert page == f"page /inside of {NAME}:{scene.secure.port}"
 
 
 def test_a_python_worker_in_each_way_that_it_has(

@@ -67,17 +67,21 @@ def squid(
     helper: str = "",
     environ: Mapping[str, str] | None = None,
     names: Sequence[str] = (),
+    only_443: bool = False,
 ) -> Iterator[Proxy]:
     """Start squid; ``login`` is the scheme that it asks for, ``host`` where it listens.
 
     ``helper`` is the program that checks logins, if it is not squid's own for USER;
-    ``names`` are hosts that it alone knows, on loopback.
+    ``names`` are hosts that it alone knows, on loopback. ``only_443``: CONNECT is for that
+    port alone, as squid's own configuration has it.
     """
     with a_folder() as folder:
         port = free_port()
         rules = [f"acl blocked port {BLOCKED_PORT}", "http_access deny blocked"]
         if login:
             rules = [*_squid_login(folder, login, helper), *rules, "acl known proxy_auth REQUIRED"]
+        if only_443:
+            rules = ["acl ssl port 443", "http_access deny CONNECT !ssl", *rules]
         lines = [
             f"http_port {host}:{port}",
             f"pid_filename {folder}/squid.pid",

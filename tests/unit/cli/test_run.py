@@ -62,3 +62,18 @@ def test_quiet_does_not_say_which_python(called, tmp_path, capsys):
 def test_another_folder_is_the_project(called, tmp_path):
     invoke("-C", str(tmp_path), "--store-dir", "/s", "--cache-dir", "/c", "true")
     assert called["session"].project == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "wanted"),
+    [([], "", True), (["--no-fetch"], "", False), ([], "0", False), (["--fetch"], "0", True)],
+)
+def test_the_workers_requests_may_be_left_as_they_are(
+    called, tmp_path, monkeypatch, options, variable, wanted
+):
+    monkeypatch.setenv("PYODIDE_OFFLINE_STORE_DIR", str(tmp_path / "s"))
+    monkeypatch.setenv("PYODIDE_OFFLINE_CACHE_DIR", str(tmp_path / "c"))
+    if variable:
+        monkeypatch.setenv("PYODIDE_OFFLINE_FETCH", variable)
+    invoke(*options, "--", "true")
+    assert called["fetch"] is wanted

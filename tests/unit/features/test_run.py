@@ -104,6 +104,8 @@ def test_requests_are_led_where_a_proxy_is_named(session, project, chained, more
     session = replace(session, environ={**session.environ, **more})
     go(session, "sh", "-c", f"echo ${shim.LEADING} > seen")
     assert (project / "seen").read_text() == f"{led}\n"
+    go(session, "sh", "-c", f"echo ${shim.LEADING} > seen", fetch=False)
+    assert (project / "seen").read_text() == "\n"
 
 
 def test_it_says_once_which_python_runs(session, project, chained):

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from pyodide_offline.network.forwarder import Forwarder
+from pyodide_offline.network.lockout import Lockout
 from pyodide_offline.network.outbound import Outbound
 from pyodide_offline.network.permits import Permits
 from pyodide_offline.network.proxies import Upstream
@@ -24,7 +25,7 @@ def outbound(
     ways: Sequence[Upstream] = (),
     trust: Callable[[], ssl.SSLContext] = no_trust,
 ) -> Outbound:
-    return Outbound(permits, lambda _: ways, trust, {})
+    return Outbound(permits, lambda _: ways, trust, {}, Lockout())
 
 
 @asynccontextmanager
@@ -34,11 +35,12 @@ async def origin(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator
     talks: set[asyncio.Task[None]] = set()
 
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await talk(reader, writer)
-        writer.close()
         with suppress(OSError, asyncio.CancelledError):
+            with suppress(OSError, asyncio.IncompleteReadError):
+                await talk(reader, writer)
+            writer.close()
             await writer.wait_closed()
+        writer.transport.abort()
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talks.add(asyncio.create_task(served(reader, writer)))
@@ -51,6 +53,7 @@ async def origin(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator
         for one in talks:
             one.cancel()
         await asyncio.gather(*talks)
+        await asyncio.sleep(0)
 
 
 async def head(reader: asyncio.StreamReader) -> bytes:

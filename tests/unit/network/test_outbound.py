@@ -90,6 +90,8 @@ def test_an_address_that_is_not_allowed_goes_nowhere_not_even_by_proxy(host):
     out = outbound(Permits(), ways=[parse("http://127.0.0.1:1", "HTTP_PROXY")])
     with pytest.raises(NetworkError, match="not to be reached by workers"):
         asyncio.run(out.open(Target("http", host, 80)))
+    with pytest.raises(NetworkError, match="not to be reached by workers"):
+        asyncio.run(out.upstreams(Target("http", host, 80)))
 
 
 def test_a_name_counts_by_the_address_that_it_is_connected_to(monkeypatch):

@@ -31,12 +31,14 @@ from pyodide_offline.session import Session
 from pyodide_offline.workers.toolchain import node
 
 PYODIDE = "314.0.7"
-# The first release whose runtime has sqlite3, ssl and lzma in it, and modules for a worker.
-_LEAST = 314
+# The first release whose runtime has sqlite3, ssl and lzma in it; before, they are files that
+# only the full folder has.
+_WHOLE = 314
 RUNTIME, PACKAGES = "pyodide/", "packages/"
 _LOCK = "pyodide-lock.json"
-_MODULES = ("pyodide.mjs", "pyodide.asm.mjs")
-_RUNTIME_FILES = (*_MODULES, "pyodide.asm.wasm", "python_stdlib.zip")
+# Before 314 the generated code is a script, which a module worker imports as well.
+_GENERATED = ("pyodide.asm.mjs", "pyodide.asm.js")
+_RUNTIME_FILES = ("pyodide.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 _PAGE_FILES = ("files.js", "page.js", "view.js", "worker.js", "page.css")
 _BRIDGE = "python/pyodide_folder/"
 _BRIDGE_FILES = ("__init__.py", "bridge.py", "tables.py")
@@ -74,22 +76,30 @@ class Plan:
     items: tuple[Item, ...]
     runtime: dict[str, bytes] = field(repr=False)
 
+    @property
+    def modules(self) -> list[str]:
+        """Return the names of the runtime's modules in the folder."""
+        return [f"{RUNTIME}{name}" for name in ("pyodide.mjs", *_GENERATED) if name in self.runtime]
+
 
 def plan(session: Session, asked: Sequence[str], options: Options) -> Plan:
     """Resolve the packages and get Pyodide. Raises what the registries and pip give rise to."""
-    if not options.pyodide.split(".")[0].isdigit() or int(options.pyodide.split(".")[0]) < _LEAST:
+    major = options.pyodide.split(".")[0]
+    if not major.isdigit() or (int(major) < _WHOLE and options.full_dir is None):
         raise UnsupportedError(
-            f"A folder cannot be made of Pyodide {options.pyodide}.",
-            why="Before 314 sqlite3, ssl and the worker's modules are not in npm's package.",
-            next_step=f"Take --pyodide {PYODIDE}.",
+            f"A folder cannot be made of npm's Pyodide {options.pyodide} alone.",
+            why=f"Before {_WHOLE} sqlite3, ssl and lzma are files that its full folder has.",
+            next_step=f"Take --pyodide {PYODIDE}, or name that folder with --full-dir.",
         )
     tarball = npm.tarball(session, "pyodide", options.pyodide, npm=_npm(session))
     wanted = [*_RUNTIME_FILES, _LOCK]
-    found = archive.read_members(tarball.path, [f"package/{name}" for name in wanted])
+    members = [f"package/{name}" for name in (*wanted, *_GENERATED)]
+    found = archive.read_members(tarball.path, members)
     runtime = {name.removeprefix("package/"): data for name, data in found.items()}
-    if missing := [name for name in wanted if name not in runtime]:
+    missing = [name for name in wanted if name not in runtime]
+    if missing or not any(name in runtime for name in _GENERATED):
         raise UnsupportedError(
-            f"npm's pyodide {options.pyodide} has no {', '.join(missing)}.",
+            f"npm's pyodide {options.pyodide} has no {', '.join(missing) or _GENERATED[0]}.",
             why="This release does not know how it is laid out.",
             next_step=f"Take --pyodide {PYODIDE}.",
         )
@@ -165,7 +175,7 @@ def _write(session: Session, planned: Plan, root: Path, options: Options) -> Fol
         "python": planned.lock.target.python,
         "runtime": RUNTIME,
         "packages": PACKAGES,
-        "modules": [f"{RUNTIME}{name}" for name in _MODULES],
+        "modules": planned.modules,
         "load": [],
         "imports": [],
         "place": {},
@@ -178,7 +188,7 @@ def _write(session: Session, planned: Plan, root: Path, options: Options) -> Fol
     if options.micropip:
         about["index"] = micropip.write_index(root, root / PACKAGES)
     files = {one.name: one.file_name for one in entries}
-    wanted = [f"{RUNTIME}{name}" for name in _RUNTIME_FILES]
+    wanted = [f"{RUNTIME}{name}" for name in planned.runtime]
     wanted += [f"{PACKAGES}{_LOCK}", *(f"{PACKAGES}{files[name]}" for name in about["load"])]
     about |= {
         "place": place,
@@ -218,7 +228,7 @@ def _packages(
             name = one.file_name.removesuffix(".whl") + options.suffix
             (packages / one.file_name).rename(packages / name)
             entries[place] = replace(one, file_name=name)
-    about["load"] = [one.name for one in entries if one.kind == "package"]
+    about["load"] = [one.name for one in entries if one.kind in wheelhouse.LOADED]
     made = [item.package for item in planned.items if item.kind == FALLBACK]
     about["imports"] = sorted(name for one in made for name in one.imports if name[0] != "_")
     if about["imports"]:

@@ -38,6 +38,11 @@ PURE, WASM, FALLBACK, FULL = "pure", "wasm", "fallback", "full"
 _NATIVE = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 _LENDERS = ("", "3.13", "3.12", "3.11")
 _ROUNDS = 20
+# Kinds of a lock's entries that a page loads by name; libraries come with who needs them.
+_MODULE = "cpython_module"
+LOADED = ("package", _MODULE)
+# Modules of Python's own that nothing in a page imports.
+_NEEDLESS = {"test", "pydoc-data"}
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,10 @@ def collect(
     present = {one.name for one in found}
     full = [one.name for one in found if one.standin]
     # Shared libraries are in no index; whoever needs one is of the full folder too.
-    libraries = [
-        one for one in lockfile.closure(lock, full) if one.kind != "package" or one.name in full
-    ]
-    items = [_full(one, full_dir) for one in libraries]
+    # So are parts of Python itself, in releases that have them apart.
+    modules = [one.name for one in lock.packages.values() if one.kind == _MODULE]
+    wanted = lockfile.closure(lock, [*full, *(set(modules) - _NEEDLESS)])
+    items = [_full(one, full_dir) for one in wanted if one.kind != "package" or one.name in full]
     for wheel in found:
         if wheel.standin:
             continue

@@ -1,5 +1,6 @@
 """A folder made of a small Pyodide and wheels in a folder; nothing in it is started."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from pyodide_offline.errors import OfflineError, ProjectError, UnsupportedError
 from pyodide_offline.features.browser import apps, build, folder
 from pyodide_offline.features.browser.build import Options
 from tests.peers.wheels import wheel
+from tests.unit.features.browser.conftest import LOCK, RUNTIME, entry
 
 
 def made(session, target, *asked, **options):
@@ -104,9 +106,38 @@ def test_remote_addresses_are_for_those_who_asked(session, registry, index, tmp_
 
 
 @pytest.mark.parametrize("version", ["0.29.5", "latest"])
-def test_an_older_pyodide_is_refused(session, version):
+def test_an_older_pyodide_alone_is_refused(session, version):
     with pytest.raises(UnsupportedError, match=version):
         build.plan(session, ["x"], Options(pyodide=version))
+
+
+def test_an_older_one_takes_parts_of_python_from_its_full_folder(
+    session, registry, index, tmp_path
+):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "sqlite3-1.0-x.whl").write_bytes(b"it")
+    (full / "libssl.zip").write_bytes(b"it")
+    digest = hashlib.sha256(b"it").hexdigest()
+    part = {"kind": "cpython_module", "file_name": "sqlite3-1.0-x.whl", "depends": ["libssl"]}
+    entries = {
+        "sqlite3": {**entry("sqlite3", **part), "sha256": digest},
+        "libssl": {
+            **entry("libssl", kind="shared_library", file_name="libssl.zip"),
+            "sha256": digest,
+        },
+        "test": entry("test", kind="cpython_module"),
+    }
+    lock = {"info": {**LOCK["info"], "python": "3.13.2"}, "packages": entries}
+    runtime = {**RUNTIME, "pyodide-lock.json": json.dumps(lock).encode()}
+    runtime["pyodide.asm.js"] = runtime.pop("pyodide.asm.mjs")
+    registry.add("pyodide", "0.29.5", files={f"package/{n}": data for n, data in runtime.items()})
+    wheel(index, "one")
+    made(session, tmp_path / "site", "one", pyodide="0.29.5", full_dir=full)
+    about = folder.read(tmp_path / "site").about
+    assert about["load"] == ["one", "sqlite3"]
+    assert about["modules"] == ["pyodide/pyodide.mjs", "pyodide/pyodide.asm.js"]
+    assert (tmp_path / "site/packages/libssl.zip").read_bytes() == b"it"
 
 
 def test_offline_with_an_empty_store_makes_no_request(session, registry, index):

@@ -19,6 +19,7 @@ Examples:
   pyodide-offline browser build -o site -- 'pydantic>=2' pylock.toml
   pyodide-offline browser serve site
   pyodide-offline browser verify --chromium site
+  pyodide-offline browser rewrite page.html --folder site
 """
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -245,6 +246,47 @@ def verify(
             f"{report.files} files, {megabytes(report.size)}, {len(report.faults)} not as built"
         )
     return 0 if report.well else 1
+
+
+@browser.command()
+@click.argument("page", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--folder",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="What browser build made.",
+)
+@click.option("--at", metavar="URL", help="Where pages find it.  [default: the relative way]")
+@click.option("-n", "--dry-run", is_flag=True, help="Show it, and change nothing.")
+@options.as_json
+@options.quietness
+def rewrite(
+    page: Path, folder: Path, at: str | None, dry_run: bool, as_json: bool, quiet: bool
+) -> int:
+    """Point a page, or all pages of a folder, at DIR and not at a CDN.
+
+    The first state of a changed file is kept as FILE.orig. Exit status 1 if something
+    would still be asked of another host.
+    """
+    from pyodide_offline.features.browser import rewrite as feature
+
+    below = f"{at.rstrip('/')}/" if at else None
+    found = feature.rewrite(page, feature.known(folder), at=below, dry_run=dry_run)
+    changes = [change for one in found for change in one.changes]
+    left = [rest for one in found for rest in one.left]
+    if as_json:
+        render.as_json({"changes": [vars(one) for one in changes], "left": [vars(o) for o in left]})
+        return 1 if left else 0
+    for change in changes if not quiet else ():
+        click.echo(f"{change.file}:{change.line}\n  - {change.before}\n  + {change.after}")
+    for rest in left:
+        click.echo(f"{rest.file}:{rest.line} still asks for {rest.what}: {rest.why}")
+    if not quiet:
+        done = "would be changed" if dry_run else "changed"
+        files = len({one.file for one in changes})
+        click.echo(f"{len(changes)} addresses {done} in {files} files, {len(left)} left")
+    return 1 if left else 0
 
 
 def _items(planned: "Plan") -> list[tuple[str, str, str, str, int]]:

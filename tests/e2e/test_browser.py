@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -213,6 +214,37 @@ def test_micropip_installs_from_the_folder(small: Path) -> None:
         assert site.run(code) == "click"
         assert "nowhere" in site.run("await micropip.install('nowhere')")
         assert site.outside() == []
+
+
+PAGE = """<!doctype html>
+<title>mine</title>
+<script src="https://cdn.jsdelivr.net/pyodide/v0.26.2/full/pyodide.js"
+  integrity="sha384-AAAA" crossorigin="anonymous"></script>
+<script type="module">
+import { version } from "https://cdn.jsdelivr.net/pyodide/v0.26.2/full/pyodide.mjs";
+const pyodide = await loadPyodide({ indexURL: "https://cdn.jsdelivr.net/pyodide/v0.26.2/full/" });
+await pyodide.loadPackage("click");
+document.title = version + pyodide.runPython("import click; click.__name__");
+</script>
+"""
+
+
+def test_a_page_that_was_written_for_a_cdn_runs_from_the_folder(
+    small: Path, call: Browser, tmp_path: Path
+) -> None:
+    root = tmp_path / "pages"
+    shutil.copytree(small, root / "site")
+    (root / "mine.html").write_text(PAGE, encoding="utf-8")
+    done = call("rewrite", str(root), "--folder", str(root / "site"))
+    assert "3 addresses changed in 1 files, 0 left" in done.stdout
+    assert (root / "mine.html.orig").read_text(encoding="utf-8") == PAGE
+    with sites.plain_server(root) as url, sites.browser() as page:
+        page.open(f"{url}mine.html")
+        assert page.wait("document.title !== 'mine' && document.title", sites.PATIENCE) == (
+            "314.0.7click"
+        )
+        hosts = {urlsplit(one.url).hostname for one in page.requests.values()}
+        assert hosts == {"127.0.0.1"}
 
 
 # Some that are needed early, some late, and one that nothing needs until it is asked for.

@@ -40,6 +40,8 @@ _LOCK = "pyodide-lock.json"
 _GENERATED = ("pyodide.asm.mjs", "pyodide.asm.js")
 _RUNTIME_FILES = ("pyodide.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 _PAGE_FILES = ("files.js", "page.js", "view.js", "worker.js", "page.css")
+# The two that stand for the CDN's are for pages of others (see ``rewrite``).
+_TOP_FILES = ("sw.js", "pyodide.js", "pyodide.mjs")
 _BRIDGE = "python/pyodide_folder/"
 _BRIDGE_FILES = ("__init__.py", "bridge.py", "tables.py")
 _PAGES = Path(__file__).parent / "pages"
@@ -167,7 +169,7 @@ def _write(session: Session, planned: Plan, root: Path, options: Options) -> Fol
         _put(root, _BRIDGE, {name: (_PAGES / name).read_bytes() for name in _BRIDGE_FILES})
         place |= {f"{_BRIDGE}{name}": f"/folder/{_BRIDGE}{name}" for name in _BRIDGE_FILES}
     _put(root, "page/", {name: (_PAGES / name).read_bytes() for name in _PAGE_FILES})
-    _put(root, "", {"sw.js": (_PAGES / "sw.js").read_bytes()})
+    _put(root, "", {name: (_PAGES / name).read_bytes() for name in _TOP_FILES})
     _put(root, "", {folder.PAGE: _page(root, title, options).encode()})
     about: dict[str, Any] = {
         "title": title,

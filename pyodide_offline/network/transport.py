@@ -6,17 +6,22 @@ NetworkError, also while a body is read. Loaded late, as httpx and httpcore are.
 
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import httpcore
 import httpx
 
 from pyodide_offline.errors import NetworkError
-from pyodide_offline.network import failures, forward, refusals, routes
+from pyodide_offline.network import failures, forward, gateway, refusals, rescue, routes
 from pyodide_offline.network.backend import Dialing
+from pyodide_offline.network.remembered import Remembered
+from pyodide_offline.network.rescue import NoAddressError
 from pyodide_offline.network.routes import Facts, Way
 from pyodide_offline.network.upstreams import Upstreams
 from pyodide_offline.session import Session
+
+ADDRESSES = 3  # of those that DNS over HTTPS knows
 
 
 class _Origin(NamedTuple):
@@ -44,33 +49,82 @@ class Transport(httpx.BaseTransport):
             )
         port = url.port or {"http": 80, "https": 443}[url.scheme]
         origin = _Origin(url.scheme, url.raw_host.decode("ascii"), port)
-        taken = self._taken.pop(origin, None)
-        failed: list[NetworkError] = []
-        last: tuple[Way, str] | None = None
-        for way in [taken] if taken else self._ways(origin):
-            if last and not routes.mends(*last, way):
-                continue
+        if taken := self._taken.pop(origin, None):
             try:
-                answer = self._by(way, origin, request)
-            except NetworkError as error:
-                failed.append(error)
-                last = way, error.kind
-            except _BROKEN as error:  # the host was reached: another way would not mend that
-                raise self._explained(error, request, way) from error
-            else:
-                self._taken[origin] = way
-                return answer
-        raise refusals.last_of(failed) if len(failed) > 1 else failed[0]
+                answer = self._sent(taken, origin, request)
+            except _UnreachedError as error:
+                raise error.said from error.said.__cause__
+            self._taken[origin] = taken
+            return answer
+        return self._first(origin, request)
 
     def close(self) -> None:
         """Close all connections."""
         for pool in self._pools.values():
             pool.close()
 
-    def _ways(self, origin: _Origin) -> list[Way]:
+    def _first(self, origin: _Origin, request: httpx.Request) -> httpx.Response:
+        """Try the ways in their order; keep to the one that works."""
         upstreams = self._upstreams.for_target(*origin)
-        found = routes.ways(Facts(origin.host, upstreams))
-        return [way for way in found if way.kind not in routes.BY_ADDRESS]
+        memory = Remembered(self._session.store, gateway.identity(), upstreams)
+        worked = memory.find(origin.host)
+        ways = routes.ways(Facts(origin.host, upstreams, worked=worked))
+        failed: list[NetworkError] = []
+        beside: list[str] = []
+        last: tuple[Way, str] | None = None
+        for way in ways:
+            if (last and not routes.mends(*last, way)) or _pointless(way, origin):
+                continue
+            try:
+                several = self._addressed(way, origin.host)
+            except NoAddressError as error:
+                beside.append(f"DNS over HTTPS does not help: {error}.")
+                continue
+            for one in several:
+                try:
+                    answer = self._sent(one, origin, request)
+                except _UnreachedError as error:
+                    last = way, error.said.kind
+                    if one.address:
+                        beside.append(f"At {one.address}: {error.said.what}")
+                    else:
+                        failed.append(error.said)
+                else:
+                    self._taken[origin] = one
+                    self._note(one, origin, first=way == ways[0])
+                    self._remember(memory, way, worked, Facts(origin.host, upstreams))
+                    return answer
+        said = refusals.last_of(failed) if len(failed) > 1 else failed[0]
+        why = " ".join(part for part in (said.why, *beside[:2]) if part)
+        raise NetworkError(said.what, why=why, next_step=said.next_step, kind=said.kind)
+
+    def _addressed(self, way: Way, host: str) -> list[Way]:
+        """Return a way by address once for each address. Raises NoAddressError."""
+        if way.kind not in routes.BY_ADDRESS:
+            return [way]
+        found, source = rescue.addresses(self._session, host, proxied=way.upstream is not None)
+        reason = f"{way.reason} {source} does."
+        return [replace(way, address=one, reason=reason) for one in found[:ADDRESSES]]
+
+    def _note(self, way: Way, origin: _Origin, *, first: bool) -> None:
+        if self._session.verbose or not first:
+            self._session.progress.note(f"{origin.host}: {way}. {way.reason}")
+
+    def _remember(self, memory: Remembered, way: Way, worked: str, facts: Facts) -> None:
+        if way.key == worked:
+            return
+        if way.key != routes.ways(facts)[0].key:
+            memory.keep(facts.host, way.key)
+        elif worked:
+            memory.forget(facts.host)
+
+    def _sent(self, way: Way, origin: _Origin, request: httpx.Request) -> httpx.Response:
+        try:
+            return self._by(way, origin, request)
+        except NetworkError as error:
+            raise _UnreachedError(error) from error
+        except _BROKEN as error:  # the host was reached: another way would not mend that
+            raise self._explained(error, request, way) from error
 
     def _by(self, way: Way, origin: _Origin, request: httpx.Request) -> httpx.Response:
         made = httpcore.Request(
@@ -119,6 +173,14 @@ class Transport(httpx.BaseTransport):
         return self._pools[origin, way]
 
 
+class _UnreachedError(Exception):
+    """A way that does not lead to the host; ``said`` is why."""
+
+    def __init__(self, said: NetworkError) -> None:
+        super().__init__(said.what)
+        self.said = said
+
+
 class _Body(httpx.SyncByteStream):
     def __init__(
         self, answer: httpcore.Response, explain: Callable[[Exception], NetworkError]
@@ -143,6 +205,13 @@ _BROKEN = (
     httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
 )
+
+
+def _pointless(way: Way, origin: _Origin) -> bool:
+    """Say whether a way by address cannot be gone, so that no resolver need be asked."""
+    if way.kind == "proxy-address":
+        return _forwarded(way, origin)
+    return way.kind == "direct-address" and not gateway.leads_out()
 
 
 def _forwarded(way: Way, origin: _Origin) -> bool:

@@ -17,7 +17,7 @@ from tests.peers.authority import Authority
 from tests.peers.registry import Answer, Registry
 from tests.peers.tunnelling import Proxy
 
-NAME = "files.example.com"
+NAME = "files.example.test"
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +105,13 @@ def test_plain_http_goes_to_the_proxy_itself(
 ) -> None:
     with Registry() as proxy:
         monkeypatch.setenv("http_proxy", proxy.origin)
-        proxy.script("http://plain.example.com:8080/x?y=z", Answer(200, b"through"))
-        got = _get(session, authority, "http://plain.example.com:8080/x?y=z")
+        proxy.script("http://plain.example.test:8080/x?y=z", Answer(200, b"through"))
+        got = _get(session, authority, "http://plain.example.test:8080/x?y=z")
         assert got == b"through"
-        assert proxy.requests[0].headers["host"] == "plain.example.com:8080"
-        monkeypatch.setenv("no_proxy", "plain.example.com")
-        with pytest.raises(NetworkError, match=r"plain\.example\.com:8080 is not found"):
-            _get(session, authority, "http://plain.example.com:8080/x?y=z")
+        assert proxy.requests[0].headers["host"] == "plain.example.test:8080"
+        monkeypatch.setenv("no_proxy", "plain.example.test")
+        with pytest.raises(NetworkError, match=r"plain\.example\.test:8080 is not found"):
+            _get(session, authority, "http://plain.example.test:8080/x?y=z")
 
 
 def test_a_no_proxy_that_httpx_does_not_understand_stops_nothing(

@@ -191,6 +191,8 @@ def session(
         from pyodide_offline.network import inherited
 
         environ = inherited.environment(environ, proxies)
+    if hand_on and (resolvers := _resolvers()):
+        environ.setdefault("PYODIDE_OFFLINE_RESOLVER", " ".join(resolvers))
     store = Store(store_dir.expanduser().absolute() if store_dir else paths.store_dir(environ))
     progress = _progress(quiet=quiet, plain=plain)
     if ca is not None:
@@ -208,6 +210,13 @@ def session(
         progress=progress,
         verbose=verbose,
     )
+
+
+def _resolvers() -> Sequence[str]:
+    """Return what a config file says, which has an option in other commands only."""
+    context = click.get_current_context(silent=True)
+    found: Sequence[str] = ((context and context.default_map) or {}).get("resolver", ())
+    return found
 
 
 def _trusting(

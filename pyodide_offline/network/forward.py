@@ -63,7 +63,9 @@ def send(
                 lockout.went_well(upstream, known, rounds.scheme)
             return answer
         offered = challenges.parse(_values(answer, b"proxy-authenticate"))
-        if (given_up := rounds.answer(offered, closing=_drained(answer))) is not None:
+        if closing := _drained(answer):
+            pool.close()  # the proxy's own header for it is unknown to httpcore
+        if (given_up := rounds.answer(offered, closing=closing)) is not None:
             refused = Refused(
                 407,
                 problem=given_up.problem,

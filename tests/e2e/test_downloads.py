@@ -19,14 +19,17 @@ from pyodide_offline.session import Session
 from pyodide_offline.store import Store
 from tests.conftest import Recorder
 from tests.e2e.conftest import PROGRAM
-from tests.peers import proxies, workerd
+from tests.e2e.conftest import Machine as RealMachine
+from tests.peers import corporate, proxies, workerd
 from tests.peers.authority import Authority
 from tests.peers.proxies import PASSWORD, USER, Proxy
 from tests.peers.registry import BLOCK_PAGE, Answer, Registry
 from tests.peers.workerd import Setup
+from tests.peers.wrangler import copy_example
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 WRONG = "wr0ng-h0rse"
+ORIGIN = "pyodide-capnp-bin.edgeworker.net"
 BUNDLE = bytes(range(256)) * 4000
 NAME = "bundles.example.com"
 _ID = "314.0.6_2026-08-17_11"
@@ -246,3 +249,50 @@ def test_plain_http_goes_through_a_proxy_as_squid_comes(tmp_path: Path, login: s
             with pytest.raises(NetworkError, match="does not accept the user") as caught:
                 fetch.read(wrong, f"{url}/a", max_bytes=10)
             assert WRONG not in str(caught.value)
+
+
+@pytest.mark.registry
+@pytest.mark.timeout(400)
+def test_real_workerds_without_dns_get_what_their_hash_allows(
+    machine: RealMachine, prefetched: Path, counting_network: None, tmp_path: Path
+) -> None:
+    """The newest refuses an assembled bundle by its hash; 1.20260426.1 has none and takes it."""
+    old = copy_example("starlette", tmp_path / "old", "2026-04-26")
+    own = {**machine.env, "PYODIDE_OFFLINE_CACHE_DIR": str(tmp_path / "first cache")}
+    command = [PROGRAM, "prefetch", "--wrangler", "4.86.0", "--bundle", "npm"]
+    done = subprocess.run(command, cwd=old, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (bundle,) = (tmp_path / "first cache").rglob("pyodide_*.capnp.bin")
+    binaries = list(machine.home.rglob("workerd-linux-*/bin/workerd"))
+    (hashless,) = [one for one in binaries if "4.86.0-" in str(one)]
+    newest = next(one for one in binaries if "4.86.0-" not in str(one))
+
+    def scene(binary: Path, date: str, name: str) -> corporate.Seen:
+        folders = {
+            "PYODIDE_OFFLINE_STORE_DIR": str(tmp_path / f"{name} store"),
+            "PYODIDE_OFFLINE_CACHE_DIR": str(tmp_path / f"{name} cache"),
+        }
+        words = ["--workerd", str(binary), "--date", date, "--bundle", "official"]
+        return corporate.play(
+            [PROGRAM, "prefetch", *words],
+            host=ORIGIN,
+            file=bundle,
+            folder=tmp_path / name,
+            cwd=tmp_path,
+            env={**machine.env, **folders},
+            port=0,
+            paths=[],
+        )
+
+    taken = scene(hashless, "2026-04-26", "hashless")
+    assert taken.status == 0, taken.output
+    assert [ORIGIN, 443] in taken.connects
+    (stored,) = (tmp_path / "hashless store").glob("v1/blobs/*/*/*")
+    assert stored.read_bytes() == bundle.read_bytes()
+
+    refused = scene(newest, "2026-11-17", "newest")
+    assert refused.status == 5, refused.output
+    assert digests.of_file(bundle).sri in refused.output
+    assert list((tmp_path / "newest store").glob("v1/blobs/*/*/*")) == []
+    for seen in (taken, refused):
+        assert corporate.LOGIN.partition(":")[2] not in seen.output

@@ -16,6 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -54,7 +55,8 @@ def play(
 ) -> Seen:
     """Run a command there, fetch the paths from the port, end it with SIGTERM.
 
-    HTTPS_PROXY and SSL_CERT_FILE are set for it. ``folder`` is for the scene's own files.
+    Without paths its own end is waited for. HTTPS_PROXY and SSL_CERT_FILE are set for it.
+    ``folder`` is for the scene's own files.
     """
     folder.mkdir()
     (folder / "hosts").write_bytes(HOSTS)
@@ -116,6 +118,9 @@ def _scene(wanted: dict[str, object]) -> None:
         for path in wanted["paths"]:  # type: ignore[attr-defined]
             pages[str(path)] = _page(f"http://127.0.0.1:{wanted['port']}{path}", child)
         meanwhile = Path("/etc/hosts").read_text(encoding="utf-8")
+        if not wanted["paths"]:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(90)
         child.terminate()
         try:
             status = child.wait(20)

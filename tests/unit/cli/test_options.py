@@ -11,7 +11,7 @@ import trustme
 from pyodide_offline import paths
 from pyodide_offline.cli import bars, options
 from pyodide_offline.errors import SettingsError
-from pyodide_offline.network import targets
+from pyodide_offline.network import rescue, targets
 from pyodide_offline.progress import Silent
 
 
@@ -71,3 +71,22 @@ def test_a_text_that_means_nothing_is_wrong_use_of_its_option():
     with pytest.raises(click.BadParameter, match="no port") as caught:
         options.parsed(targets.port, "x", "--publish")
     assert caught.value.param_hint == "--publish"
+
+
+def test_a_named_proxy_is_handed_on_to_programs_only_where_that_is_meant(tmp_path, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://old:1")
+    named = {"cache_dir": tmp_path, "store_dir": tmp_path, "proxies": ("http://new:3128",)}
+    assert options.session(**named).environ["HTTPS_PROXY"] == "http://old:1"
+    made = options.session(**named, hand_on=True)
+    assert made.environ["HTTPS_PROXY"] == made.environ["http_proxy"] == "http://new:3128"
+    assert made.proxies == ("http://new:3128",)
+
+
+def test_resolvers_of_a_config_file_count_for_downloads_too(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYODIDE_OFFLINE_RESOLVER", raising=False)
+    named = {"cache_dir": tmp_path, "store_dir": tmp_path, "hand_on": True}
+    context = click.Context(click.Command("run"), default_map={"resolver": ["https://d.test/q"]})
+    with context.scope():
+        assert options.session(**named).environ[rescue.RESOLVER_VARIABLE] == "https://d.test/q"
+        monkeypatch.setenv("PYODIDE_OFFLINE_RESOLVER", "https://own.test/q")
+        assert options.session(**named).environ[rescue.RESOLVER_VARIABLE] == "https://own.test/q"

@@ -94,6 +94,7 @@ def run(
         session,
         command,
         say,
+        complain=note,
         policy=bundle,
         wrangler=wrangler,
         snapshots=snapshots,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyodide_offline.workers.internet import Internet
     from pyodide_offline.workers.snapshot_maker import Maker
 
+_SIGNALLED = 128  # and above: a signal's status, as shells have it
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
 
 
@@ -36,6 +37,7 @@ def run(
     words: Sequence[str],
     say: Callable[[str], None],
     *,
+    complain: Callable[[str], None] = lambda _: None,
     config: Path | None = None,
     policy: str = supply.AUTO,
     wrangler: str | None = None,
@@ -46,6 +48,7 @@ def run(
 ) -> int:
     """Run a command and return its exit status. ``say`` is told which Python runs.
 
+    ``complain`` is told what a failure means, where workerd's own words tell it.
     ``fetch``: the workers' requests go through the proxy that is named. ``python`` is the
     one to run on, whatever the worker's date says; with ``verbose``
     each program and the bundle are said with their places.
@@ -69,7 +72,8 @@ def run(
             say(f"bundle {supplied.file_name}: {supplied.entry.path}")
     internet = _internet(session, say) if fetch else None
     desk = _Desk(session, found.wrangler.schema, binary, supplier, snapshots, internet)
-    with broker.serving(desk.answer, session.progress.note) as socket:
+    words_of_workerd = broker.LastWords()
+    with broker.serving(desk.answer, session.progress.note, words_of_workerd) as socket:
         environ = environment.of(session, found, binary, extra)
         if socket:
             environ[shim.SOCKET] = socket
@@ -78,7 +82,7 @@ def run(
         if internet and socket:
             environ[shim.LEADING] = "1"
         try:
-            return process.supervise(
+            status = process.supervise(
                 [_resolve(words[0], environ), *words[1:]],
                 env=environ,
                 cwd=session.project,
@@ -86,6 +90,23 @@ def run(
             )
         finally:
             desk.close()
+    if 0 < status < _SIGNALLED:
+        for line in _verdict(words, words_of_workerd):
+            complain(line)
+    return status
+
+
+def _verdict(words: Sequence[str], said: broker.LastWords) -> list[str]:
+    """Return what a failure means, as far as workerd's words or the ports tell it."""
+    from pyodide_offline.network import ports
+    from pyodide_offline.workers import symptoms
+
+    port = command.port(words)
+    holder = ports.holder(port) if port else None
+    found = symptoms.recognised(said.text())
+    if holder and port and (found is None or found.id == "address-in-use"):
+        found = symptoms.port_taken(port, holder)
+    return found.lines() if found else []
 
 
 class _Desk:

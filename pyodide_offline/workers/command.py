@@ -37,6 +37,12 @@ def plan(session: Session, command: Sequence[str], config: Path | None = None) -
     return Plan(worker, pywrangler, syncs)
 
 
+def port(command: Sequence[str]) -> int | None:
+    """Return the port that a dev server is told to use, None if it is told none."""
+    named = _option(command, "--port")
+    return int(named) if named and named.isascii() and named.isdigit() else None
+
+
 def _names(command: Sequence[str], program: str) -> bool:
     return any(Path(word).name.removesuffix(".cmd") == program for word in command[:4])
 

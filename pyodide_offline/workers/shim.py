@@ -26,6 +26,8 @@ MARK = b"python_workers"
 FLAG = "--pyodide-bundle-disk-cache-dir="
 # Bytes of the big-endian length in front of each frame.
 HEAD = 8
+# What goes along with the two ends of standard error, and comes back once they are held.
+HEARD = b"2"
 # Seconds. A first start may assemble a bundle meanwhile; a silent peer must not hold one up.
 PATIENCE = 300
 
@@ -82,16 +84,41 @@ def _ask(path: str, message: bytes) -> "tuple[list[str], bytes]":
         peer.connect(path)
         send(peer, message)
         error = receive(peer).decode()
-        if error:
-            raise RuntimeError(error)
-        more = receive(peer).decode()
-        return more.split("\0") if more else [], receive(peer)
+        more, changed = ("", message) if error else (receive(peer).decode(), receive(peer))
+        _be_heard(peer)
+    if error:
+        raise RuntimeError(error)
+    return more.split("\0") if more else [], changed
+
+
+def _be_heard(peer: "socket.socket") -> None:
+    """Lead standard error past the waiting run, which passes it on and keeps its end.
+
+    Only where it is a pipe or, as Node makes them, a socket: a terminal stays what it is.
+    """
+    import socket
+    import stat
+
+    mode = os.fstat(2).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return
+    reading, writing = os.pipe()
+    try:
+        socket.send_fds(peer, [HEARD], [reading, 2])
+        if peer.recv(1) == HEARD:
+            os.dup2(writing, 2)
+    except OSError:
+        pass  # then it goes where it went
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def send(peer: "socket.socket", data: bytes) -> None:
     """Send one frame: length in eight bytes, then the bytes."""
     peer.sendall(len(data).to_bytes(HEAD, "big"))
-    peer.sendall(data)
+    if data:  # the other end may have answered and gone
+        peer.sendall(data)
 
 
 def receive(peer: "socket.socket") -> bytes:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pyodide_offline import process
-from pyodide_offline.features.doctor import holders, project
+from pyodide_offline.features.doctor import project
 from pyodide_offline.features.doctor.check import Check
 from pyodide_offline.features.doctor.finding import Finding, failed, passed, skipped, warned
 from pyodide_offline.features.doctor.observed import Observed
 from pyodide_offline.network import hosts
+from pyodide_offline.network import ports as holders
 
 _DEV, _TLS = 8787, 443  # wrangler dev's default; the port that workerd asks
 # Files that containers have: Docker's, Podman's.
@@ -22,11 +23,8 @@ def ports(_: Observed) -> Finding:
     """See who listens on the ports that a dev server and a tunnel want."""
     if sys.platform != "linux":
         return skipped("Who holds a port is only looked up on Linux.")
-    found = holders.of((_TLS, _DEV))
-    evidence: dict[str, Any] = {
-        str(one.port): {"pid": one.pid or None, "command": one.command or None} for one in found
-    }
-    held = {one.port: _named(one) for one in found}
+    held = {port: who for port in (_TLS, _DEV) if (who := holders.holder(port))}
+    evidence: dict[str, Any] = {str(port): who for port, who in held.items()}
     if _DEV in held:
         return warned(
             f"Port {_DEV}, wrangler dev's own, is held by {held[_DEV]}.",
@@ -36,11 +34,7 @@ def ports(_: Observed) -> Finding:
         )
     if _TLS in held:
         return passed(f"Port {_TLS} is held by {held[_TLS]}: no tunnel there.", **evidence)
-    return passed(f"Ports {_TLS} and {_DEV} are free.")
-
-
-def _named(holder: holders.Holder) -> str:
-    return f"{holder.command} (pid {holder.pid})" if holder.pid else "somebody else's process"
+    return passed(f"Nobody is seen to hold the ports {_TLS} and {_DEV}.")
 
 
 def hosts_lines(observed: Observed) -> Finding:

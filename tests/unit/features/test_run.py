@@ -1,6 +1,7 @@
 """One command with all that it needs."""
 
 import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from pyodide_offline import process
 from pyodide_offline.features import run
-from pyodide_offline.workers import shim, supply
+from pyodide_offline.workers import broker, shim, supply
 from pyodide_offline.workers.probe import Want
 from pyodide_offline.workers.supply import Supplied
 from pyodide_offline.workers.toolchain import chain, listing, npx, sync
@@ -199,3 +200,32 @@ def test_verbose_says_each_program_and_the_bundle_with_their_places(
     _, said = go(session, "true", verbose=True)
     assert "Node 24.1.0: /n/node" in said
     assert any(line.startswith("bundle pyodide_dev.capnp.bin: ") for line in said)
+
+
+def test_a_failure_ends_with_what_workerds_words_mean(session, project, chained, monkeypatch):
+    words = "Pyodide bundle disk cache: /c/pyodide_x.capnp.bin: Permission denied (os error 13)"
+    monkeypatch.setattr(broker.LastWords, "text", lambda *_: words)
+    told: list[str] = []
+    go(session, "sh", "-c", "exit 1", complain=told.append)
+    assert told[0] == "workerd cannot read its bundle /c/pyodide_x.capnp.bin: Permission denied."
+    for script in ("exit 0", "kill -TERM $$"):
+        told.clear()
+        go(session, "sh", "-c", script, complain=told.append)
+        assert told == []
+
+
+def test_a_failure_on_a_taken_port_names_who_has_it(session, project, chained):
+    told: list[str] = []
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = str(listener.getsockname()[1])
+        go(session, "sh", "-c", "exit 1", "--port", port, complain=told.append)
+    assert told[0].startswith(f"Port {port} is taken: ")
+    assert f"(pid {os.getpid()})" in told[0]
+
+
+def test_a_failure_that_nobody_can_explain_is_left_alone(session, project, chained):
+    told: list[str] = []
+    go(session, "sh", "-c", "exit 1", complain=told.append)
+    assert told == []

@@ -1,5 +1,6 @@
 """The waiting end of the shim's socket."""
 
+import os
 import socket
 import stat
 import threading
@@ -85,3 +86,40 @@ def test_frames_survive_the_smallest_pieces():
     thread.join()
     one.close()
     other.close()
+
+
+def test_last_words_pass_through_and_their_end_is_kept():
+    words = broker.LastWords()
+    reading, writing = os.pipe()
+    onward_reading, onward = os.pipe()
+    words.hear(reading, onward)
+    said = b"first\n" + b"x" * (1 << 15) + b"\nlast\n"
+    with os.fdopen(writing, "wb") as end, os.fdopen(onward_reading, "rb") as heard:
+        end.write(said)
+        end.close()
+        # Nobody else holds the other end: what was passed on ends too.
+        assert heard.read() == said
+    text = words.text()
+    assert text.endswith("\nlast\n")
+    assert (len(text), "first" in text) == (1 << 14, False)
+
+
+def test_a_reader_that_has_gone_does_not_hold_workerd_up():
+    words = broker.LastWords()
+    reading, writing = os.pipe()
+    onward_reading, onward = os.pipe()
+    os.close(onward_reading)
+    words.hear(reading, onward)
+    with os.fdopen(writing, "wb") as end:
+        end.write(b"x" * (1 << 20))
+    assert words.text(10).endswith("x")
+
+
+def test_the_last_workerds_words_count():
+    words = broker.LastWords()
+    for said in (b"one", b"two"):
+        reading, writing = os.pipe()
+        words.hear(reading, os.open(os.devnull, os.O_WRONLY))
+        os.write(writing, said)
+        os.close(writing)
+        assert words.text() == said.decode()

@@ -64,3 +64,16 @@ def test_without_a_configuration_wrangler_is_not_started(session, monkeypatch):
     with pytest.raises(ProjectError, match="no wrangler configuration"):
         command.plan(session, ["pywrangler", "dev"])
     assert command.plan(session, ["pytest"]).worker is None
+
+
+@pytest.mark.parametrize(
+    ("words", "port"),
+    [
+        (["wrangler", "dev", "--port", "8788"], 8788),
+        (["pywrangler", "dev", "--port=8789"], 8789),
+        (["wrangler", "dev", "--port", "x"], None),
+        (["wrangler", "dev"], None),
+    ],
+)
+def test_the_port_that_a_command_names(words, port):
+    assert command.port(words) == port

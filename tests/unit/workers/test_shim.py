@@ -48,7 +48,7 @@ def test_a_python_configuration_is_answered_over_the_socket(fake):
         lambda message: Answer((shim.FLAG + "/the folder", "--x=1"), b"new:" + message[:8]), []
     ) as address:
         message = miniflare.message(PYTHON)
-        done = start(fake, message, **{shim.SOCKET: address})
+        done = start(fake, message, **{shim.SOCKET: str(address)})
     arguments, received = fake.served()
     assert arguments == ["serve", shim.FLAG + "/the folder", "--x=1", *SERVE[1:]]
     assert received == b"new:" + message[:8]
@@ -90,7 +90,7 @@ def test_a_javascript_configuration_that_cannot_be_led_starts_as_ever(fake):
 def test_megabytes_pass_unharmed(fake):
     big = miniflare.message(PYTHON) + os.urandom(5_000_000)
     with serving(lambda message: Answer((), message), []) as address:
-        start(fake, big, **{shim.SOCKET: address})
+        start(fake, big, **{shim.SOCKET: str(address)})
     assert fake.served()[1] == big
 
 
@@ -104,7 +104,7 @@ def test_a_failure_of_ours_is_said_and_workerd_starts_untouched(fake, error):
     reports: list[str] = []
     message = miniflare.message(PYTHON)
     with serving(fail, reports) as address:
-        done = start(fake, message, **{shim.SOCKET: address})
+        done = start(fake, message, **{shim.SOCKET: str(address)})
     arguments, received = fake.served()
     assert (arguments, received) == (SERVE, message)
     assert done.returncode == 7
@@ -190,3 +190,63 @@ def test_only_the_standard_library_is_loaded_on_the_fast_way(fake):
     loaded = {line.rsplit(b"|", 1)[-1].strip().decode() for line in done.stderr.splitlines()}
     assert loaded.isdisjoint({"json", "socket", "typing", "pathlib", "subprocess", "re", "site"})
     assert "os" in loaded or "posix" in loaded
+
+
+@pytest.mark.parametrize("way", ["pipe", "socket"])
+def test_the_waiting_run_hears_what_workerd_says_and_so_does_miniflare(tmp_path, way):
+    program = tmp_path / "workerd"
+    program.write_text('#!/bin/sh\necho "what workerd says" >&2\nexit 3\n')
+    program.chmod(0o755)
+    words = broker.LastWords()
+    reading, writing = os.pipe()
+    if way == "socket":
+        os.close(reading)
+        os.close(writing)
+        ours, theirs = socket.socketpair()
+        reading, writing = ours.detach(), theirs.detach()
+    with broker.serving(lambda message: Answer((), message), print, words) as address:
+        environ = {
+            "PATH": os.environ["PATH"],
+            shim.WORKERD: str(program),
+            shim.SOCKET: str(address),
+        }
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", shim.__file__, *SERVE],
+            input=miniflare.message(PYTHON),
+            stdout=subprocess.DEVNULL,
+            stderr=writing,
+            env=environ,
+            timeout=60,
+            check=False,
+        )
+        os.close(writing)
+        with os.fdopen(reading, "rb") as heard:
+            assert heard.read() == b"what workerd says\n"
+        assert words.text() == "what workerd says\n"
+    assert done.returncode == 3
+
+
+def test_standard_error_that_is_a_file_stays_that_file(tmp_path):
+    program = tmp_path / "workerd"
+    program.write_text("#!/bin/sh\nreadlink /proc/self/fd/2 >&2\n")
+    program.chmod(0o755)
+    words = broker.LastWords()
+    with (
+        broker.serving(lambda message: Answer((), message), print, words) as address,
+        (tmp_path / "log").open("wb") as log,
+    ):
+        environ = {
+            "PATH": os.environ["PATH"],
+            shim.WORKERD: str(program),
+            shim.SOCKET: str(address),
+        }
+        subprocess.run(
+            [sys.executable, "-I", "-S", shim.__file__, *SERVE],
+            input=miniflare.message(PYTHON),
+            stderr=log,
+            env=environ,
+            timeout=60,
+            check=True,
+        )
+    assert (tmp_path / "log").read_text().strip() == str(tmp_path / "log")
+    assert words.text() == ""

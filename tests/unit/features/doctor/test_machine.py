@@ -5,28 +5,29 @@ from dataclasses import replace
 import pytest
 
 from pyodide_offline import process
-from pyodide_offline.features.doctor import holders, machine
+from pyodide_offline.features.doctor import machine
 from pyodide_offline.features.doctor.finding import State
 from pyodide_offline.features.doctor.observed import Observed
 from pyodide_offline.features.doctor.project import KNOWN_HOST
 from pyodide_offline.network import hostlines, hosts
+from pyodide_offline.network import ports as holders
 
 
 def test_free_ports_pass(observed, monkeypatch):
-    monkeypatch.setattr(holders, "of", lambda _: [])
+    monkeypatch.setattr(holders, "holder", lambda _: None)
     assert machine.ports(observed).state is State.PASS
 
 
 def test_the_holder_of_the_dev_servers_port_is_named(observed, monkeypatch):
-    monkeypatch.setattr(holders, "of", lambda _: [holders.Holder(8787, 42, "node")])
+    monkeypatch.setattr(holders, "holder", {8787: "node (pid 42)"}.get)
     found = machine.ports(observed)
     assert (found.state, "node (pid 42)" in found.summary) == (State.WARN, True)
     assert "--port 8788" in found.fix
 
 
 def test_a_held_port_443_only_matters_to_a_tunnel(observed, monkeypatch):
-    monkeypatch.setattr(holders, "of", lambda _: [holders.Holder(443)])
-    assert "somebody else's process" in machine.ports(observed).summary
+    monkeypatch.setattr(holders, "holder", {443: "squid (pid 7)"}.get)
+    assert "squid (pid 7)" in machine.ports(observed).summary
 
 
 @pytest.fixture

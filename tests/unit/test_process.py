@@ -213,9 +213,14 @@ def _attend(child: str) -> "subprocess.Popen[str]":
         "import os, sys\n"
         "from pyodide_offline import process\n"
         "ready, go = os.pipe()\n"
+        "attended, attends = os.pipe()\n"
         "if (pid := os.fork()) == 0:\n"
         f"    {child}\n"
-        "status = process.attend(pid, lambda: (os.read(ready, 1), print('begun', flush=True)))\n"
+        "def begun():\n"
+        "    os.write(attends, b'x')\n"
+        "    os.read(ready, 1)\n"
+        "    print('begun', flush=True)\n"
+        "status = process.attend(pid, begun)\n"
         "print('status', status, flush=True)\n"
     )
     return subprocess.Popen(
@@ -239,7 +244,8 @@ def test_a_child_that_supervises_gets_the_signals_and_its_status_is_returned() -
 def test_what_a_killed_child_leaves_is_ended() -> None:
     child = (
         "import subprocess; left = subprocess.Popen(['sleep', '600']); "
-        "print(left.pid, flush=True); os.write(go, b'x'); os.kill(os.getpid(), 9)"
+        "print(left.pid, flush=True); os.read(attended, 1); os.write(go, b'x'); "
+        "os.kill(os.getpid(), 9)"
     )
     with _attend(child) as attendant:
         pid = int(_line(attendant))

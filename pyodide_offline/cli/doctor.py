@@ -1,12 +1,14 @@
 """`pyodide-offline doctor`: what is broken, whose fault it is, what to type."""
 
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyodide_offline import redact
+from pyodide_offline import paths, redact
 from pyodide_offline.cli import options, render
 from pyodide_offline.cli.boundary import show
 from pyodide_offline.errors import PyodideOfflineError
@@ -54,6 +56,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--archive", type=_FILE, metavar="FILE", help="Write a .tar.gz for a bug report.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema of --json.")
 @click.option("--offline", is_flag=True, envvar="PYODIDE_OFFLINE_OFFLINE", help="Make no request.")
+@options.proxying
+@options.trusting
 @options.storage
 @options.as_json
 @click.option("-v", "--verbose", is_flag=True, help="Show the evidence too.")
@@ -70,6 +74,9 @@ def doctor(
     archive: Path | None,
     schema: bool,
     offline: bool,
+    proxies: tuple[str, ...],
+    pac: str | None,
+    ca: tuple[Path, ...],
     cache_dir: Path | None,
     store_dir: Path | None,
     as_json: bool,
@@ -84,8 +91,17 @@ def doctor(
     if listing:
         return _list(as_json=as_json)
     session = options.session(
-        cache_dir=cache_dir, store_dir=store_dir, project=project, offline=offline, quiet=True
+        cache_dir=cache_dir,
+        store_dir=store_dir,
+        project=project,
+        offline=offline,
+        quiet=True,
+        proxies=proxies,
+        pac=pac,
     )
+    if ca:  # for us alone: what other programs trust is to be seen as it is
+        named = os.pathsep.join(str(one.expanduser().absolute()) for one in ca)
+        session = replace(session, environ={**session.environ, paths.CA_VARIABLE: named})
     if undo:
         return _undo(session)
     try:

@@ -30,17 +30,20 @@ def look(
     *,
     environ: Mapping[str, str],
     patience: float = PATIENCE,
+    address: str = "",
 ) -> tuple[chain.Certificate, ...]:
     """Return the certificates that are shown, the server's own first; () if none were.
 
-    By the proxies that are named, as ``connect.dial_sync`` does it; not for a thread that
-    runs a loop.
+    ``address`` is connected to in place of the host. By the proxies that are named, as
+    ``connect.dial_sync`` does it; not for a thread that runs a loop.
     """
     from pyodide_offline.network import connect
 
     end = time.monotonic() + patience
     with suppress(OSError, PyodideOfflineError):
-        dialed = connect.dial_sync(host, port, upstreams, environ=environ, timeout=patience)
+        dialed = connect.dial_sync(
+            address or host, port, upstreams, environ=environ, timeout=patience
+        )
         if dialed.socket is not None:
             with dialed.socket:
                 return chain.read(shown(dialed.socket, host, early=dialed.early, end=end))

@@ -390,8 +390,11 @@ def _reply(wire: bytes, names: Mapping[str, str]) -> dns.message.Message:
     address = names.get(question.name.to_text(omit_final_dot=True).lower())
     if address is None:
         reply.set_rcode(dns.rcode.NXDOMAIN)
-    elif question.rdtype == dns.rdatatype.A:
-        reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", "A", address))
+        return reply
+    kind = dns.rdatatype.to_text(question.rdtype)
+    for one in address.split():
+        if kind == ("AAAA" if ":" in one else "A"):
+            reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, one))
     return reply
 
 

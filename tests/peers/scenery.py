@@ -120,10 +120,13 @@ def _prepare(network: Mapping[str, Any], folder: Path, authorities: Path) -> Non
         shell(f"ip addr add {address}/32 dev lo")
     # What leaves by this device is counted, and answered by nobody.
     shell("ip link add out type veth peer name nowhere")
-    shell(_NO_IPV6)
+    if not network.get("ipv6"):
+        shell(_NO_IPV6)
     shell("ip link set out arp off && ip link set out up && ip link set nowhere up")
     if network.get("beyond", "unreachable") == "silent":
         shell("ip addr add 192.0.2.1/24 dev out && ip route add default dev out")
+    if network.get("ipv6") == "silent":
+        shell("ip -6 addr add 2001:db8:f::1/64 dev out nodad && ip -6 route add default dev out")
     hosts = ["127.0.0.1 localhost", *(network.get("hosts") or [])]
     (folder / "hosts").write_text("\n".join([*hosts, ""]), encoding="utf-8")
     resolv = f"nameserver {DNS}\noptions timeout:1 attempts:1\n"

@@ -94,7 +94,8 @@ def _explained(observed: Observed, place: Place, error: NetworkError) -> Finding
 
 def _look(observed: Observed, place: Place) -> tuple[chain.Certificate, ...]:
     ways = places.upstreams(observed, place)
-    return witness.look(place.host, place.port, ways, environ=observed.environ, patience=3)
+    return witness.look(place.host, place.port, ways, environ=observed.environ, patience=3,
+                        address=places.address(observed, place))  # fmt: skip
 
 
 def _public(observed: Observed, place: Place) -> str | None:
@@ -115,7 +116,14 @@ def verified(observed: Observed, place: Place, context: ssl.SSLContext) -> str |
     ways = places.upstreams(observed, place)
     root = f"https://{place.host}:{place.port}/"
     try:
-        reach.ask(root, ways, environ=observed.environ, trust=context, method="HEAD", seconds=3)
+        reach.ask(
+            root,
+            ways,
+            environ=observed.environ,
+            trust=context,
+            method="HEAD",
+            address=places.address(observed, place),
+        )
     except NetworkError as error:
         if error.facts.get("stage") in ("untrusted", "tls"):
             return str(error.facts.get("reason") or error.what)

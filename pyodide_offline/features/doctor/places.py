@@ -4,6 +4,8 @@ They are asked of the project and of the user's own settings, once for all check
 """
 
 import re
+import socket
+import ssl
 import sys
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +16,7 @@ from pyodide_offline.distribution import npmrc
 from pyodide_offline.errors import NetworkError, PyodideOfflineError, SettingsError
 from pyodide_offline.features.doctor.finding import State
 from pyodide_offline.features.doctor.observed import Observed
-from pyodide_offline.network import reach, trust
+from pyodide_offline.network import configured, reach, trust
 from pyodide_offline.network.proxies import Upstream
 from pyodide_offline.network.upstreams import Upstreams
 from pyodide_offline.workers import probe, project
@@ -24,6 +26,7 @@ from pyodide_offline.workers.toolchain import pip, programs, wrangler
 KNOWN = "https://pyodide-capnp-bin.edgeworker.net/"
 # What lies on the way to every place: the proxy, as far as it is one.
 BEFORE = ("proxy.settings", "proxy.name", "proxy.connect", "proxy.tls", "proxy.login")
+IPV6_PATIENCE = 0.5  # seconds for a connection over IPv6, where there is IPv4 too
 Role = Literal["official", "npm", "pypi"]
 
 
@@ -102,18 +105,58 @@ def outcome(observed: Observed, place: Place) -> Outcome:
     """Return how a request to a place ends, made once for all checks."""
 
     def ask() -> Outcome:
-        context = trust.context(observed.environ, note=lambda _: None)
+        context = believed(observed)
         root = f"{place.scheme}://{urlsplit(place.url).netloc}/"
         url = root if place.role == "official" else place.url + _ASKED[place.role]
         method = "HEAD" if place.role == "official" else "GET"
         ways = upstreams(observed, place)
         try:
-            answer = reach.ask(url, ways, environ=observed.environ, trust=context, method=method)
+            answer = reach.ask(
+                url,
+                ways,
+                environ=observed.environ,
+                trust=context,
+                method=method,
+                address=address(observed, place),
+            )
         except NetworkError as error:
             return Outcome(error=error)
         return Outcome(answer)
 
     return observed.facts.once(f"outcome {place.role}", ask)
+
+
+def address(observed: Observed, place: Place) -> str:
+    """Return the IPv4 address to connect to where IPv6 is there and leads nowhere, else "".
+
+    So that not each of many connections waits for it.
+    """
+    found = observed.evidence("dns.system").get("addresses", {}).get(place.host, ())
+    newer = [one for one in found if ":" in one]
+    older = [one for one in found if ":" not in one]
+    if not (newer and older) or upstreams(observed, place):
+        return ""
+
+    def dead() -> bool:
+        try:
+            socket.create_connection((newer[0], place.port), IPV6_PATIENCE).close()
+        except OSError:
+            return True
+        return False
+
+    name = f"IPv6 to {place.host}:{place.port}"
+    return str(older[0]) if observed.facts.once(name, dead) else ""
+
+
+def believed(observed: Observed) -> ssl.SSLContext:
+    """Return whom we trust here, read once."""
+
+    def read() -> ssl.SSLContext:
+        environ, folder = observed.environ, observed.project
+        extra = [one.path for one in configured.sources(environ, folder)]
+        return trust.context(environ, extra, note=lambda _: None)
+
+    return observed.facts.once("trust", read)
 
 
 def obstacle(observed: Observed, place: Place) -> str | None:

@@ -22,7 +22,7 @@ from pyodide_offline.features.doctor.finding import (
     warned,
 )
 from pyodide_offline.features.doctor.observed import Observed
-from pyodide_offline.network import connect, credentials, login, lookup, proxies, sockets, trust
+from pyodide_offline.network import connect, credentials, login, lookup, proxies, sockets
 from pyodide_offline.network.proxies import Upstream
 
 SECONDS = 4.0  # for one dial
@@ -251,7 +251,7 @@ def _dial(observed: Observed, upstream: Upstream, host: str = "") -> _Dial:
     host = host or places.official(observed).host
 
     def dial() -> _Dial:
-        context = trust.context(observed.environ, note=lambda _: None)
+        context = places.believed(observed)
         try:
             connect.dial_sync(
                 host, 443, [upstream], environ=observed.environ, timeout=SECONDS, trust=context

@@ -1,8 +1,11 @@
 """The CA files that variables name, and whether each program's store has what is needed."""
 
 import re
+import shlex
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,8 @@ from pyodide_offline.features.doctor import certificates, places
 from pyodide_offline.features.doctor.check import Check
 from pyodide_offline.features.doctor.finding import Finding, passed, skipped, warned
 from pyodide_offline.features.doctor.observed import Observed
-from pyodide_offline.network import trust
+from pyodide_offline.network import configured, trust
+from pyodide_offline.network.trust import Source
 
 # Those that stand in for a program's own roots, and the one that is added to them.
 REPLACING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT",
@@ -26,9 +30,13 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Store:
-    """What a program trusts: files, the system's store, roots that it brings itself."""
+    """What a program trusts: files, the system's store, roots that it brings itself.
+
+    ``more`` are files that it goes on without where they cannot be read.
+    """
 
     files: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
     system: bool = False
     bundled: bool = False
 
@@ -46,13 +54,17 @@ class Store:
             made.load_verify_locations(cafile=certifi.where())
         for file in self.files:
             made.load_verify_locations(cafile=file)
+        for file in self.more:
+            with suppress(OSError):
+                made.load_verify_locations(cafile=file)
         return made
 
 
-def stores(environ: Mapping[str, str]) -> dict[str, Store]:
+def stores(environ: Mapping[str, str], settings: Sequence[Source] = ()) -> dict[str, Store]:
     """Return what each program trusts, by the variables that it reads. Pure.
 
-    Ours is looked at by ``certificates``.
+    ``settings`` are what .npmrc and pip.conf name (``configured``), which give way to the
+    variables. Ours is looked at by ``certificates``.
 
     workerd and Python: OpenSSL's SSL_CERT_FILE, else the system. Node: its own roots and
     NODE_EXTRA_CA_CERTS; the system's where NODE_OPTIONS or NODE_USE_SYSTEM_CA say so. npm:
@@ -64,23 +76,18 @@ def stores(environ: Mapping[str, str]) -> dict[str, Store]:
     extra = named.get("NODE_EXTRA_CA_CERTS", ())
     options = environ.get("NODE_OPTIONS", "")
     if "--use-openssl-ca" in options:
-        node = Store((*openssl, *extra), system=not openssl)
+        node = Store(openssl, extra, system=not openssl)
     else:
         also = "--use-system-ca" in options or environ.get("NODE_USE_SYSTEM_CA") == "1"
-        node = Store(extra, system=also, bundled=True)
-    npm = named.get("npm_config_cafile")
+        node = Store((), extra, system=also, bundled=True)
+    files = {one.origin.partition(" in ")[0]: (str(one.path),) for one in settings}
+    npm = named.get("npm_config_cafile") or files.get("cafile") or files.get("npm's ca")
     native = any(
         environ.get(one, "").lower() in ("1", "true", "yes")
         for one in ("UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
     )
-    own = next(
-        (
-            named[one]
-            for one in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-            if one in named
-        ),
-        (),
-    )
+    conf = files.get("install.cert") or files.get("global.cert")
+    own = named.get("PIP_CERT") or conf or next((named[one] for one in _PIPS if one in named), ())
     return {
         "workerd": Store(openssl, system=not openssl),
         "Node": node,
@@ -110,7 +117,6 @@ def files(observed: Observed) -> Finding:
             f"{variable}: {value} {wrong}.",
             " ".join(f"{one}: {file} {text}." for one, file, text in problems[1:]),
             f"unset {variable}",
-            repair="merged-ca",
             files=told,
         )
     if off := trust.not_followed(observed.environ):
@@ -162,16 +168,13 @@ def programs(observed: Observed) -> Finding:
     )  # fmt: skip
     if place is None:
         return skipped("No place is reached on which to try it.")
-    tried: dict[Store, str | None] = {}
-    said: dict[str, str] = {}
-    for program, store in stores(observed.environ).items():
-        if store not in tried:
-            try:
-                tried[store] = certificates.verified(observed, place, store.context())
-            except OSError as error:
-                tried[store] = str(getattr(error, "strerror", None) or error)
-        if (reason := tried[store]) is not None:
-            said[program] = reason
+    environ, folder = observed.environ, observed.project
+    read = stores(environ, configured.sources(environ, folder))
+    different = list(dict.fromkeys(read.values()))
+    with ThreadPoolExecutor(len(different)) as pool:
+        reasons = list(pool.map(lambda one: _tried(observed, place, one), different))
+    tried = dict(zip(different, reasons, strict=True))
+    said = {who: reason for who, store in read.items() if (reason := tried[store]) is not None}
     if not said:
         return passed(f"workerd, Node, npm, pip and uv trust {place.host} too.", host=place.host)
     chain = observed.evidence("trust.chain").get("seen", {}).get(place.host, {})
@@ -180,24 +183,27 @@ def programs(observed: Observed) -> Finding:
     return warned(
         f"{', '.join(said)} will not trust {place.host}: {issuer} is not in what they read.",
         "`pyodide-offline run` gives its programs one file with all; started otherwise they fail.",
-        _setting(observed.environ, list(said)),
+        _command(environ),
         blame="interception" if intercepted else "toolchain",
-        repair="merged-ca",
         host=place.host,
         distrusting=said,
     )
 
 
-def _setting(environ: Mapping[str, str], programs: list[str]) -> str:
-    """Return the export that shows the programs the file which we trust by."""
-    known = environ.get("PYODIDE_OFFLINE_CA") or environ.get("NODE_EXTRA_CA_CERTS") or environ.get(
-        "SSL_CERT_FILE"
-    )  # fmt: skip
-    file = known or "/etc/ssl/certs/ca-certificates.crt"
-    names = {"Node": "NODE_EXTRA_CA_CERTS", "npm": "NODE_EXTRA_CA_CERTS", "pip": "PIP_CERT",
-             "uv": "SSL_CERT_FILE", "workerd": "SSL_CERT_FILE"}  # fmt: skip
-    wanted = dict.fromkeys(names[one] for one in programs if one in names)
-    return "export " + " ".join(f"{one}={file}" for one in wanted) if wanted else ""
+def _tried(observed: Observed, place: places.Place, store: Store) -> str | None:
+    """Return why a store does not believe a place, None if it does."""
+    try:
+        return certificates.verified(observed, place, store.context())
+    except OSError as error:
+        return str(getattr(error, "strerror", None) or error)
+
+
+def _command(environ: Mapping[str, str]) -> str:
+    """Return the command that shows all programs the file which we trust by, and the public."""
+    named = ("PYODIDE_OFFLINE_CA", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")
+    system = str(Path(ssl.get_default_verify_paths().openssl_cafile).resolve())
+    file = next((environ[one] for one in named if environ.get(one)), system)
+    return f'eval "$(pyodide-offline env --ca {shlex.quote(file)})"'
 
 
 FILES = (Check("trust.files", "Can the CA files that variables name be used?", files),)

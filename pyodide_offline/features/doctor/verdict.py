@@ -5,6 +5,7 @@ Rules:
 - Only a FAIL is blamed, and only for what its check has evidence for. What was skipped
   because of it says nothing of its own.
 - A failure that does not stop `run` (another check that spares it passed) is a warning.
+- Where the store holds all that a start needs, nobody misses what lies beyond this machine.
 - Several failures: the word is the one that stands in the way of most others, in the order
   of BLAMED; the others are named too.
 - A check that took too long makes the answer incomplete, never somebody's fault.
@@ -78,7 +79,8 @@ def weigh(checks: Sequence[Check], findings: Sequence[Finding]) -> list[Finding]
 
 
 def _weighed(check: Check, finding: Finding, passed: Set[str]) -> Finding:
-    if instead := [one for one in check.unneeded_with if one in passed]:
+    unneeded = (*check.unneeded_with, READY) if check.remote else check.unneeded_with
+    if instead := [one for one in unneeded if one in passed]:
         summary = f"{finding.summary} Not needed: {instead[0]} passed."
         return replace(finding, state=State.SKIP, summary=summary)
     if instead := [one for one in check.spared_by if one in passed]:
@@ -103,6 +105,7 @@ def verdict(findings: Sequence[Finding]) -> Verdict:
         names = ", ".join(one.id for one in late)
         return Verdict("incomplete", f"Nothing failed, but not all could be seen: {names}.", way)
     warned = [one for one in findings if one.state is State.WARN]
+    warned.sort(key=_rank)
     if warned:
         return Verdict("degraded", _degraded(findings, warned), way or _typed(warned[0]))
     if not any(one.state is State.PASS for one in findings):

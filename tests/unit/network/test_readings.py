@@ -1,6 +1,8 @@
 """NO_PROXY as others read it: held against the programs themselves where they are Python."""
 
+import re
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -111,3 +113,18 @@ def test_samples_show_each_entry() -> None:
         ("10.0.0.1", 443), ("::1", 443), ("c.test", 8443), ("www.c.test", 8443),
         ("localhost", 443),
     ]  # fmt: skip
+
+
+def test_the_documented_table_is_what_the_functions_say() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    lines = [one for one in page.splitlines() if one.startswith("| `") and one.count("|") == 9]
+    assert len(lines) == 8
+    for line in lines:
+        first, *said = (cell.strip() for cell in line.strip("|").split("|"))
+        value = re.search("`(.+?)`", first)
+        assert value is not None
+        host = first.rpartition(": ")[2].split()[-1] if ": " in first else "::1"
+        host = {"itself": "a.test", "8443": "a.test"}.get(host, host)
+        row = readings.row(value[1], host, 8443).readings
+        words = {"direct": "yes", "proxy": "no", "error": "error"}
+        assert [words[one] for one in row.values()] == said, line

@@ -1,3 +1,4 @@
+import socket
 import sys
 
 import pytest
@@ -107,3 +108,18 @@ def test_a_proxy_that_cannot_be_read_is_none(
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "ftp://x")
     assert places.upstreams(Observed(session), NPM) == []
+
+
+def test_where_ipv6_leads_nowhere_ipv4_is_connected_to(session: Session) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        place = Place("npm", f"https://npm.test:{port}/", "x")
+
+        def chosen(*addresses: str) -> str:
+            known = {"dns.system": passed("", addresses={"npm.test": list(addresses)})}
+            return places.address(Observed(session, known), place)
+
+        assert chosen("::ffff:127.0.0.1", "192.0.2.1") == ""  # it answers
+        assert chosen("::1", "192.0.2.1") == "192.0.2.1"
+        assert chosen("::1") == ""
+        assert chosen("192.0.2.1") == ""

@@ -8,6 +8,7 @@ from pyodide_offline.features.doctor.observed import Observed
 from pyodide_offline.features.doctor.places import Outcome, Place
 from pyodide_offline.features.doctor.stores import Store
 from pyodide_offline.network import reach
+from pyodide_offline.network.trust import Source
 from pyodide_offline.session import Session
 from tests.peers.authority import Authority
 
@@ -30,7 +31,7 @@ def test_without_variables_each_has_its_own() -> None:
         ({"SSL_CERT_FILE": "a"}, "uv", Store(("a",))),
         ({"SSL_CERT_FILE": "a"}, "Node", BUNDLED),
         ({"SSL_CERT_FILE": "a", "NODE_OPTIONS": "--use-openssl-ca"}, "Node", Store(("a",))),
-        ({"NODE_EXTRA_CA_CERTS": "a"}, "Node", Store(("a",), bundled=True)),
+        ({"NODE_EXTRA_CA_CERTS": "a"}, "Node", Store((), ("a",), bundled=True)),
         ({"NODE_OPTIONS": "--use-system-ca"}, "Node", Store(system=True, bundled=True)),
         ({"npm_config_cafile": "a", "NODE_EXTRA_CA_CERTS": "b"}, "npm", Store(("a",))),
         ({"UV_NATIVE_TLS": "true"}, "uv", SYSTEM),
@@ -40,6 +41,16 @@ def test_without_variables_each_has_its_own() -> None:
 )
 def test_variables_that_each_reads(environ: dict[str, str], program: str, store: Store) -> None:
     assert stores.stores(environ)[program] == store
+
+
+def test_npms_and_pips_own_files_count_where_no_variable_is_set() -> None:
+    settings = [
+        Source(Path("/n"), "cafile in /x/.npmrc"), Source(Path("/p"), "global.cert in /x/pip.conf"),
+    ]  # fmt: skip
+    read = stores.stores({"REQUESTS_CA_BUNDLE": "r"}, settings)
+    assert (read["npm"], read["pip"]) == (Store(("/n",)), Store(("/p",)))
+    read = stores.stores({"npm_config_cafile": "v", "PIP_CERT": "w"}, settings)
+    assert (read["npm"], read["pip"]) == (Store(("v",)), Store(("w",)))
 
 
 @pytest.fixture
@@ -78,9 +89,7 @@ def test_a_file_that_stands_in_for_the_public_roots_and_has_few_is_a_warning(
     assert stores.files(Observed(session)).state is State.PASS
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     found = stores.files(Observed(session))
-    assert (found.state, found.fix, found.repair) == (
-        State.WARN, "unset SSL_CERT_FILE", "merged-ca",
-    )  # fmt: skip
+    assert (found.state, found.fix) == (State.WARN, "unset SSL_CERT_FILE")
     assert "stands in for the public roots" in found.summary
 
 
@@ -101,6 +110,7 @@ def test_a_store_is_what_its_context_trusts(tmp_path: Path, pem: bytes) -> None:
     assert len(Store((str(file),), bundled=True).context().get_ca_certs()) > stores.FEW
     with pytest.raises(OSError, match="No such file"):
         Store((str(tmp_path / "none"),)).context()
+    assert Store((), (str(tmp_path / "none"),)).context().get_ca_certs() == []
 
 
 def test_programs_that_do_not_trust_what_is_shown_are_named_with_what_to_type(
@@ -120,7 +130,7 @@ def test_programs_that_do_not_trust_what_is_shown_are_named_with_what_to_type(
     found = stores.programs(Observed(session, seen))
     assert (found.state, found.blame) == (State.WARN, "interception")
     assert found.summary.startswith('Node, npm, uv will not trust npm.test: "Corp" is not in')
-    assert found.fix.startswith("export NODE_EXTRA_CA_CERTS=")
+    assert found.fix.startswith('eval "$(pyodide-offline env --ca ')
     assert len(tried) == 3  # equal stores are tried once
     monkeypatch.setattr(Store, "context", lambda _: _Context(3))
     assert stores.programs(Observed(session, seen)).state is State.PASS

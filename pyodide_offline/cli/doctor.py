@@ -137,6 +137,8 @@ def _treat(session: "Session", seen: "Examination", *, agreed: bool) -> bool:
     for one in done:
         if one.error:
             show(one.error)
+        for line in one.typed:
+            click.echo(f"  type: {redact.text(line)}", err=True)
     changed = sum(one.error is None for one in done)
     if not steps:
         click.echo("There is nothing here that --fix may do.", err=True)

@@ -32,6 +32,7 @@ Examples:
     help="The worker's folder.  [default: here]",
 )
 @options.supplying
+@options.proxying
 @options.trusting
 @options.storage
 @options.quietness
@@ -42,6 +43,8 @@ def env(
     bundle: str,
     python: str | None,
     wrangler: str | None,
+    proxies: tuple[str, ...],
+    pac: str | None,
     ca: tuple[Path, ...],
     cache_dir: Path | None,
     store_dir: Path | None,
@@ -61,7 +64,10 @@ def env(
         project=project,
         offline=offline,
         quiet=quiet,
+        proxies=proxies,
+        pac=pac,
         ca=ca,
+        hand_on=True,
     )
 
     def say(sentence: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pyodide_offline import redact
 from pyodide_offline.errors import PyodideOfflineError
-from pyodide_offline.features.doctor import project
+from pyodide_offline.features.doctor import places, project
 from pyodide_offline.features.doctor.check import Check
 from pyodide_offline.features.doctor.finding import Finding, failed, passed, skipped, warned
 from pyodide_offline.features.doctor.observed import Observed
@@ -77,14 +77,20 @@ def _synced(observed: Observed, tools: chain.Toolchain | None) -> bool:
 def arriving(observed: Observed) -> Finding:
     """Fetch the bundle as `run` would, and look at what comes."""
     want = project.want(observed)
-    if observed.session.offline:
-        return skipped("--offline: nothing is asked.")
     if want is None:
         return skipped("Which bundle is wanted is not known.")
+    place = places.official(observed)
+    if stop := places.blocked(observed, place) or _unanswered(observed):
+        return skipped(f"{place.host} is not reached: see {stop}.", needs=stop)
     ready_now = observed.found.get("bundle.ready")
     if ready_now is not None and ready_now.evidence.get("path"):
         return skipped("It is in the store: nobody has to be asked.")
     return _fetched(observed, want.url, want.digest.sri if want.digest else None)
+
+
+def _unanswered(observed: Observed) -> str:
+    route = observed.found.get("route.official")
+    return "route.official" if route and (route.bad or "needs" in route.evidence) else ""
 
 
 def _fetched(observed: Observed, url: str, sri: str | None) -> Finding:
@@ -142,7 +148,8 @@ CHECKS = (
         "Does the official bundle arrive, and whole?",
         arriving,
         needs=("bundle.wanted",),
-        after=("bundle.ready",),
+        after=("bundle.ready", "route.official"),
         spared_by=("bundle.ready", "registry.npm"),
+        remote=True,
     ),
 )

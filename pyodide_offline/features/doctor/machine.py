@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pyodide_offline import process
-from pyodide_offline.features.doctor import project
+from pyodide_offline.features.doctor import places
 from pyodide_offline.features.doctor.check import Check
 from pyodide_offline.features.doctor.finding import Finding, failed, passed, skipped, warned
 from pyodide_offline.features.doctor.observed import Observed
@@ -51,7 +51,7 @@ def hosts_lines(observed: Observed) -> Finding:
             repair="hosts-lines",
             **evidence,
         )
-    host = project.host(observed)
+    host = places.official(observed).host
     with suppress(OSError, UnicodeDecodeError):
         for line in file.read_text(encoding="utf-8").splitlines():
             words = line.partition("#")[0].split()

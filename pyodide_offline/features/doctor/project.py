@@ -1,9 +1,5 @@
 """What the project is and which programs are here: found out once, for all checks."""
 
-from contextlib import suppress
-from urllib.parse import urlsplit
-
-from pyodide_offline.errors import PyodideOfflineError
 from pyodide_offline.features.doctor.observed import Observed
 from pyodide_offline.workers import probe
 from pyodide_offline.workers import project as projects
@@ -11,9 +7,6 @@ from pyodide_offline.workers.probe import Want
 from pyodide_offline.workers.project import Worker
 from pyodide_offline.workers.toolchain import wrangler as wranglers
 from pyodide_offline.workers.toolchain.wrangler import Wrangler
-
-# Where the workerds seen so far ask, as long as none was asked here.
-KNOWN_HOST = "pyodide-capnp-bin.edgeworker.net"
 
 
 def worker(observed: Observed) -> Worker | None:
@@ -24,14 +17,6 @@ def worker(observed: Observed) -> Worker | None:
         return projects.read(observed.project, config) if config else None
 
     return observed.facts.once("worker", find)
-
-
-def host(observed: Observed) -> str:
-    """Return the host that workerd asks for its bundle; the known one if it was not asked."""
-    with suppress(PyodideOfflineError):
-        if wish := want(observed):
-            return urlsplit(wish.url).hostname or KNOWN_HOST
-    return KNOWN_HOST
 
 
 def wrangler(observed: Observed) -> Wrangler | None:

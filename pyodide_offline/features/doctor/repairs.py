@@ -4,6 +4,7 @@ A repair changes one thing that a check has found. What it needs to be taken bac
 record of JSON values; what cannot be taken back is no repair, only a command to type.
 """
 
+import shlex
 import stat
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import Any
 from pyodide_offline import disk, process
 from pyodide_offline.errors import StorageError, ToolchainError
 from pyodide_offline.features.doctor.finding import Finding
-from pyodide_offline.network import hosts
+from pyodide_offline.network import cafile, hosts
 from pyodide_offline.session import Session
 from pyodide_offline.store import LAYOUT
 
@@ -28,7 +29,8 @@ _KEPT = "quarantine"
 class Repair:
     """One allowed change: what it would do, doing it, taking it back.
 
-    ``do`` returns the record for ``undo``; both raise PyodideOfflineError.
+    ``do`` returns the record for ``undo``; both raise PyodideOfflineError. What only the
+    user's own shell can do is in the record as lines to ``type``.
     """
 
     shown: Callable[[Session, Finding], str]
@@ -162,6 +164,35 @@ def _untoolchain(session: Session, record: Record) -> str:
     return f"{len(record['entries'])} program(s) removed from the store"
 
 
+def _shown_bypass(_: Session, finding: Finding) -> str:
+    return f"print the line for your shell: {finding.fix}"
+
+
+def _bypass(_: Session, finding: Finding) -> Record:
+    return {"type": [finding.fix]}
+
+
+def _shown_authorities(session: Session, _: Finding) -> str:
+    place = session.store.root / LAYOUT / cafile.FOLDER
+    return f"make one CA file of the system's and yours in {place}, and print its lines"
+
+
+def _authorities(session: Session, _: Finding) -> Record:
+    made = cafile.environment(session.store, session.environ, _unheard)
+    file = made.get(cafile.VARIABLES[0], "")
+    if file == session.environ.get(cafile.VARIABLES[0], ""):
+        raise StorageError(
+            "No CA file can be made: what is named holds no certificate that can be used.",
+            next_step="Name the CA's file: pyodide-offline run --ca FILE -- …",
+        )
+    return {"type": [f"export {name}={shlex.quote(file)}" for name in cafile.VARIABLES]}
+
+
+def _untyped(_: Session, record: Record) -> str:
+    names = " ".join(line.split()[1].partition("=")[0] for line in record["type"])
+    return f"nothing was changed here; in your shell: unset {names}"
+
+
 def _own(session: Session, *words: str) -> None:
     """Run a command of our own, in the project. Raises ToolchainError with its last words."""
     folders = {
@@ -187,4 +218,6 @@ REPAIRS: Mapping[str, Repair] = {
     "hosts-lines": Repair(_shown_hosts, _hosts, _unhosts),
     "patch": Repair(_shown_patch, _patch, _unpatch),
     "toolchain": Repair(_shown_toolchain, _toolchain, _untoolchain),
+    "no-proxy": Repair(_shown_bypass, _bypass, _untyped),
+    "merged-ca": Repair(_shown_authorities, _authorities, _untyped),
 }

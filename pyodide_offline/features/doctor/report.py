@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pyodide_offline import disk
-from pyodide_offline.features.doctor import project, secrets
+from pyodide_offline.features.doctor import places, secrets
 from pyodide_offline.session import Session
 
 # Check → what its host is for, which files come from it, how large they are.
@@ -80,8 +80,8 @@ def _needed(findings: Mapping[str, Mapping[str, Any]]) -> list[str]:
         evidence = findings.get(check, {}).get("evidence", {})
         url = str(evidence.get("url", ""))
         if check == "route.official":
-            wanted = findings.get("bundle.wanted", {}).get("evidence", {}).get("url", "")
-            host = evidence.get("host") or urlsplit(str(wanted)).hostname or project.KNOWN_HOST
+            wanted = findings.get("bundle.wanted", {}).get("evidence", {}).get("url")
+            host = evidence.get("host") or urlsplit(str(wanted or places.KNOWN)).hostname
         else:
             host = urlsplit(url).hostname
         if not host:

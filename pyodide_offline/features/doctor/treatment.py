@@ -9,7 +9,7 @@ from pathlib import Path
 from pyodide_offline import disk
 from pyodide_offline.errors import PyodideOfflineError, StorageError
 from pyodide_offline.features.doctor.finding import Finding, State
-from pyodide_offline.features.doctor.repairs import REPAIRS
+from pyodide_offline.features.doctor.repairs import REPAIRS, Record
 from pyodide_offline.session import Session
 from pyodide_offline.store import LAYOUT
 
@@ -25,10 +25,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a step; ``error`` if it failed."""
+    """What became of a step; ``error`` if it failed, ``typed`` are lines for the user's shell."""
 
     step: Step
     error: PyodideOfflineError | None = None
+    typed: tuple[str, ...] = ()
 
 
 def plan(session: Session, findings: Iterable[Finding]) -> list[Step]:
@@ -49,17 +50,17 @@ def treat(session: Session, steps: Iterable[Step], agreed: Callable[[Step], bool
         if not agreed(step):
             continue
         try:
-            _do(session, step)
+            record = _do(session, step)
         except OSError as error:
             done.append(Done(step, StorageError(f"{error.filename}: {error.strerror}.")))
         except PyodideOfflineError as error:
             done.append(Done(step, error))
         else:
-            done.append(Done(step))
+            done.append(Done(step, typed=tuple(record.get("type", ()))))
     return done
 
 
-def _do(session: Session, step: Step) -> None:
+def _do(session: Session, step: Step) -> Record:
     repair = REPAIRS[step.repair]
     record = repair.do(session, step.finding)
     try:
@@ -67,6 +68,7 @@ def _do(session: Session, step: Step) -> None:
     except BaseException:
         repair.undo(session, record)  # nothing is changed that nobody could take back
         raise
+    return record
 
 
 def undo(session: Session) -> list[str]:

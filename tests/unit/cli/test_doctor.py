@@ -143,3 +143,9 @@ def test_report_and_archive_are_written_beside_the_answer(ask, tmp_path: Path) -
     assert said.stderr.count("Written, without secrets") == 2
     assert "[dns.system] No name." in (tmp_path / "it.txt").read_text()
     assert (tmp_path / "bug.tar.gz").stat().st_size > 200
+
+
+def test_fix_prints_what_only_the_users_shell_can_do(ask) -> None:
+    line = 'export NO_PROXY="localhost"'
+    bad = warned("Caught.", fix=line, blame="network", repair="no-proxy")
+    assert f"  type: {line}" in ask({"proxy.localhost": bad}, "--fix", "--yes").stderr

@@ -7,7 +7,7 @@ import pytest
 
 from pyodide_offline.errors import IntegrityError, NetworkError
 from pyodide_offline.features.doctor import bundle
-from pyodide_offline.features.doctor.finding import State, passed
+from pyodide_offline.features.doctor.finding import State, failed, passed
 from pyodide_offline.features.doctor.observed import Observed
 from pyodide_offline.network import fetch
 from pyodide_offline.workers.toolchain import chain
@@ -97,8 +97,9 @@ def test_what_arrives_is_checked_and_not_kept(observed, monkeypatch):
     assert not list(observed.session.store.root.rglob("doctor-bundle"))
 
 
-def test_nobody_is_asked_where_it_is_in_the_store_or_forbidden(machine, monkeypatch):
+def test_nobody_is_asked_where_it_is_in_the_store_or_nobody_answers(machine, monkeypatch):
     monkeypatch.setattr(fetch, "download", None)
     there = Observed(machine, {"bundle.ready": passed("Yes.", path="/x")})
     assert bundle.arriving(there).state is State.SKIP
-    assert bundle.arriving(Observed(replace(machine, offline=True))).state is State.SKIP
+    unreached = Observed(machine, {"route.official": failed("It does not answer.")})
+    assert bundle.arriving(unreached).evidence["needs"] == "route.official"

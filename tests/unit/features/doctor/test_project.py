@@ -24,4 +24,3 @@ def test_without_a_project_there_is_nothing_and_no_error(session, tmp_path: Path
     assert project.worker(observed) is None
     assert project.wrangler(observed) is None
     assert project.want(observed) is None
-    assert project.host(observed) == project.KNOWN_HOST

@@ -1,5 +1,6 @@
 """Each repair does its one thing, and takes it back."""
 
+import shlex
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pyodide_offline.features.doctor.observed import Observed
 from pyodide_offline.features.doctor.repairs import REPAIRS
 from pyodide_offline.network import hostlines, hosts
 from tests.peers import toolroom
+from tests.peers.authority import Issuer
 
 
 @pytest.fixture
@@ -115,3 +117,27 @@ def test_our_own_commands_mend_patch_and_tools(machine, tmp_path, monkeypatch):
 def test_a_command_that_fails_tells_its_last_words(machine):
     with pytest.raises(ToolchainError, match="patch apply failed with"):
         repairs._own(machine, "patch", "apply", "/nowhere")
+
+
+def test_what_only_the_users_shell_can_do_is_told(machine):
+    found = failed("It goes to the proxy.", fix='export NO_PROXY="localhost"', repair="no-proxy")
+    repair = REPAIRS["no-proxy"]
+    assert "export NO_PROXY" in repair.shown(machine, found)
+    record = repair.do(machine, found)
+    assert record == {"type": ['export NO_PROXY="localhost"']}
+    assert repair.undo(machine, record).endswith("unset NO_PROXY")
+
+
+def test_one_ca_file_is_made_and_its_variables_told(machine, tmp_path):
+    file = Issuer(tmp_path / "company", "a.test").ca
+    session = replace(machine, environ={**machine.environ, "SSL_CERT_FILE": str(file)})
+    record = REPAIRS["merged-ca"].do(session, failed("One only.", repair="merged-ca"))
+    line = next(one for one in record["type"] if one.startswith("export NODE_EXTRA_CA_CERTS="))
+    made = Path(shlex.split(line)[1].partition("=")[2])
+    assert file.read_text().split("-----")[2].strip() in made.read_text()
+    assert "unset SSL_CERT_FILE" in REPAIRS["merged-ca"].undo(session, record)
+
+
+def test_of_nothing_no_ca_file_is_made(machine):
+    with pytest.raises(StorageError, match="No CA file can be made"):
+        REPAIRS["merged-ca"].do(machine, failed("Empty.", repair="merged-ca"))

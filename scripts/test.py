@@ -48,6 +48,9 @@ PROGRAMS = {
     "python3-config": "python3-dev",
     # Reads what `env --shell fish` prints.
     "fish": "fish",
+    # Readers of kits that are not ours: of the signature, and of the OCI layout.
+    "minisign": "minisign",
+    "skopeo": "skopeo",
     # The browser of tests/e2e/test_browser.py.
     "chromium": "chromium",
 }

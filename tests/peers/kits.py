@@ -1,0 +1,46 @@
+"""Small kits for tests: a few files, a manifest that lists them, a key that is always the same."""
+
+import hashlib
+from pathlib import Path
+
+from pyodide_offline.kits.manifest import Item, Manifest
+from pyodide_offline.kits.signing import SecretKey, generate
+from pyodide_offline.kits.writing import write
+
+FILES = {
+    "npm": (b"tarball" * 300, "pkg:npm/%40scope/one@1.0.0"),
+    "wheel": (b"wheel", None),
+    "bundle": (bytes(700), None),
+    "file": (b"", None),
+}
+
+
+def item(kind: str, data: bytes, purl: str | None = None, version: str = "1.0.0") -> Item:
+    sha256 = hashlib.sha256(data).hexdigest()
+    name = f"{'@scope/' if kind == 'npm' else ''}{kind}-one"
+    file = f"{kind}-{version}.bin"
+    return Item(kind, name, version, file, len(data), sha256, f"sha256:{sha256}", purl)
+
+
+def contents(folder: Path, extra: bytes = b"") -> tuple[Manifest, dict[str, Path]]:
+    """Return a manifest of FILES, and their blobs as files in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    items, blobs = [], {}
+    for kind, (data, purl) in FILES.items():
+        content = data + extra if kind == "npm" else data
+        one = item(kind, content, purl)
+        blobs[one.sha256] = folder / one.file
+        blobs[one.sha256].write_bytes(content)
+        items.append(one)
+    project = {"package-lock.json": f"sha256:{'0' * 64}"}
+    return Manifest("example", 7, tuple(items), ("linux-x64",), project=project), blobs
+
+
+def key(number: int = 1) -> SecretKey:
+    return generate(bytes([number]) * 32)
+
+
+def kit(target: Path, *, signed: bool = True, extra: bytes = b"") -> Manifest:
+    """Write a kit of FILES and return its manifest."""
+    manifest, blobs = contents(target.parent / f"{target.name}.files", extra)
+    return write(target, manifest, blobs, key=key() if signed else None)

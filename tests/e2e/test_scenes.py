@@ -29,7 +29,7 @@ KNOWN = {
 }  # fmt: skip
 EXPECTED = {
     "word", "fails", "warns", "passes", "skips", "sentence", "way", "says", "hides", "status",
-    "seconds", "packets",
+    "seconds", "packets", "connects",
 }  # fmt: skip
 
 
@@ -62,6 +62,8 @@ def test_scene(scene: dict[str, Any], tmp_path: Path, authorities: Path) -> None
         assert secret not in seen.output
     assert seen.status == expect.get("status", int(bool(failed))), shown
     assert seen.seconds <= expect.get("seconds", 10) * _patience(), shown
+    connects = sum(one.startswith("CONNECT ") for one in seen.asked)
+    assert connects == expect.get("connects", connects), f"{seen.asked}\n{shown}"
     assert seen.packets == expect.get("packets", seen.packets), shown
 
 

@@ -147,7 +147,8 @@ class World:
         doh = self._network.get("doh", {})
         if doh is not None and doh != "down":
             self._doh(dns, doh)
-        if (box := self._network.get("proxy")) is not None:
+        box = self._network.get("proxy")
+        if box is not None and "program" not in box:
             ready = threading.Event()
             _thread(lambda: asyncio.run(self._proxy(box, proxy, ready)))
             assert ready.wait(10)

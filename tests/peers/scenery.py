@@ -15,13 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import certifi
 
-from tests.peers import outside
+from tests.peers import outside, proxies
 from tests.peers.netns import shell, unshare
 
 # RFC 5737's networks for examples: the far world, and the company's own.
@@ -88,25 +89,44 @@ def _scene(scene: dict[str, Any]) -> None:
         "root": str(Path(__file__).resolve().parents[2]),
         **{f"{name}_ca": str(authorities / f"{name}.pem") for name in outside.AUTHORITIES},
     }  # fmt: skip
-    environ = _environ(scene, words)
+    with ExitStack() as stack:
+        box = network.get("proxy") or {}
+        if "program" in box:
+            real = stack.enter_context(_real_proxy(box))
+            words["proxy"] = real.url.partition("://")[2]
+            words["proxy_login"] = real.with_login.partition("://")[2]
+        environ = _environ(scene, words)
+        _furnish(scene, folder, environ, words, stack)
+        seen = _examine(scene, folder, environ, [_filled(one, words) for one in _arguments(scene)])
+    (folder / "seen.json").write_text(json.dumps({**seen, "asked": world.asked}), encoding="utf-8")
+
+
+def _real_proxy(box: Mapping[str, Any]) -> AbstractContextManager[proxies.Proxy]:
+    if box["program"] == "squid":
+        return proxies.squid(login=box.get("login", ""))
+    return proxies.tinyproxy(login=bool(box.get("login")))
+
+
+def _furnish(
+    scene: Mapping[str, Any],
+    folder: Path,
+    environ: Mapping[str, str],
+    words: Mapping[str, str],
+    stack: ExitStack,
+) -> None:
+    """Write the scene's files, start its programs, run its lines."""
     for name, content in (scene.get("files") or {}).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_filled(content, words), encoding="utf-8")
-    background = [
-        subprocess.Popen(["sh", "-ec", _filled(line, words)], cwd=folder / "project", env=environ)
-        for line in scene.get("background") or []
-    ]
+    for line in scene.get("background") or []:
+        command = ["sh", "-ec", _filled(line, words)]
+        child = subprocess.Popen(command, cwd=folder / "project", env=environ)
+        stack.callback(child.wait)
+        stack.callback(child.kill)
     for line in scene.get("before") or []:
-        subprocess.run(
-            ["sh", "-ec", _filled(line, words)], cwd=folder / "project", env=environ, check=True
-        )
-    try:
-        seen = _examine(scene, folder, environ, [_filled(one, words) for one in _arguments(scene)])
-    finally:
-        for child in background:
-            child.kill()
-    (folder / "seen.json").write_text(json.dumps({**seen, "asked": world.asked}), encoding="utf-8")
+        command = ["sh", "-ec", _filled(line, words)]
+        subprocess.run(command, cwd=folder / "project", env=environ, check=True)
 
 
 def _arguments(scene: Mapping[str, Any]) -> list[str]:

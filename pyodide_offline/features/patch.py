@@ -28,7 +28,7 @@ from pyodide_offline.workers.probe import Want
 from pyodide_offline.workers.supply import Supplied
 from pyodide_offline.workers.toolchain import miniflares, node, programs, wrangler
 
-KIND = "patch-original"
+KIND = miniflares.ORIGINALS
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,17 @@ def revert(session: Session, named: Sequence[Path] = (), *, check: bool = True) 
             return "lost our lines, and keeps what else was changed in it", original
         return "is again as its makers wrote it", original
 
-    return _each(session, named, new, check=check)
+    outcomes = _each(session, named, new, check=check)
+    _forget(session, [one.status.path for one in outcomes if one.error is None])
+    return outcomes
+
+
+def _forget(session: Session, reverted: Sequence[Path]) -> None:
+    """Drop the originals that nobody needs any more; `doctor` takes them for a wish."""
+    paths = set(map(str, reverted))
+    for entry in session.store.entries():
+        if entry.kind == KIND and entry.provenance.get("path") in paths:
+            session.store.remove(entry)
 
 
 def diff(session: Session, named: Sequence[Path] = ()) -> list[str]:

@@ -84,7 +84,7 @@ def patched(observed: Observed) -> Finding:
             except (OSError, UnicodeDecodeError, PyodideOfflineError):
                 continue
             states[str(path)] = found.state.value
-            if problem := _problem(observed, path, found):
+            if problem := _problem(observed, path, one.version, found):
                 problems.append(problem)
     if problems:
         return problems[0]
@@ -93,8 +93,18 @@ def patched(observed: Observed) -> Finding:
     return passed(f"miniflare: {', '.join(sorted(set(states.values())))}.", files=states)
 
 
-def _problem(observed: Observed, path: Path, found: miniflare.Finding) -> Finding | None:
+def _problem(
+    observed: Observed, path: Path, version: str, found: miniflare.Finding
+) -> Finding | None:
     folder = str(observed.session.cache_dir)
+    if found.state is State.ORIGINAL and (before := _patched_before(observed, path, version)):
+        return warned(
+            f"{path} was patched in miniflare {before}, and is not in {version}.",
+            "An installation has replaced it: workerd started without `run` finds no bundle.",
+            f"pyodide-offline patch apply '{path}'",
+            repair="patch",
+            file=str(path),
+        )
     if found.state is State.FOREIGN:
         return warned(
             f"{path} was changed by hand: it names workerd's cache flags.",
@@ -120,6 +130,17 @@ def _problem(observed: Observed, path: Path, found: miniflare.Finding) -> Findin
             file=str(path),
         )
     return None
+
+
+def _patched_before(observed: Observed, path: Path, version: str) -> str:
+    """Return the version in which a file was patched and never reverted, empty if none."""
+    for entry in observed.session.store.entries():
+        kept = entry.provenance
+        if entry.kind == miniflares.ORIGINALS and kept.get("path") == str(path):
+            if kept.get("version") == version:
+                return ""
+            return str(kept.get("version", "another version"))
+    return ""
 
 
 CHECKS = (

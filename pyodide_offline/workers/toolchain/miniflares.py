@@ -18,6 +18,8 @@ from pyodide_offline.workers import miniflare
 from pyodide_offline.workers.miniflare import Recipe
 from pyodide_offline.workers.toolchain import wrangler
 
+# Store kind of the files that were patched, as their makers wrote them.
+ORIGINALS = "patch-original"
 # Real packages of pnpm, of Yarn's pnpm linker and of Bun, one folder a package.
 _HIDDEN = (".pnpm", ".store", ".bun")
 # What brings a miniflare along, possibly from a folder of its own.

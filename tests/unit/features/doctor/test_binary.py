@@ -85,6 +85,21 @@ def test_a_patch_for_this_folder_passes_and_for_another_one_warns(machine, file)
     assert "/elsewhere" in found.summary
 
 
+def test_a_patch_that_an_upgrade_took_away_is_missed_until_it_is_reverted(machine, file):
+    patch.apply(machine, check=False)
+    patched = file.read_text()
+    manifest = file.parents[2] / "package.json"
+    upgraded = manifest.read_text().replace('"5"', '"6"')
+    file.write_text(ORIGINAL)
+    manifest.write_text(upgraded)
+    found = binary.patched(Observed(machine))
+    assert (found.state, found.repair) == (State.WARN, "patch")
+    assert "was patched in miniflare 5, and is not in 6" in found.summary
+    file.write_text(patched)
+    patch.revert(machine, check=False)
+    assert binary.patched(Observed(machine)).state is State.PASS
+
+
 def test_half_a_patch_is_a_fault(machine, file):
     patch.apply(machine, check=False)
     lines = [line for line in file.read_text().splitlines(True) if "patch ends" not in line]

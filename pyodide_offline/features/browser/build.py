@@ -253,6 +253,7 @@ def _moved(package: Package, packages: Path, name: str | None) -> Package:
     """Return the entry of a package whose file was replaced by another one."""
     if name is None:
         return package
+    (packages / name).chmod(0o644)
     return replace(package, file_name=name, sha256=digest.of_file(packages / name).hex)
 
 

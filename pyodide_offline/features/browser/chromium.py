@@ -100,6 +100,10 @@ class Page:
         answer = self._browser.call("Page.captureScreenshot", {"format": "png"}, self._session)
         path.write_bytes(base64.b64decode(answer["data"]))
 
+    def without_service_workers(self) -> None:
+        """Let no service worker answer from now on."""
+        self._browser.call("Network.setBypassServiceWorker", {"bypass": True}, self._session)
+
     def drop(self, script: str, files: list[Path]) -> None:
         """Choose files in the input element that an expression names."""
         node = self._browser.call("Runtime.evaluate", {"expression": script}, self._session)

@@ -42,9 +42,10 @@ def compiled(path: Path) -> Path:
     rows = [f"{one},{_hash(data)},{len(data)}" for one, data in sorted(contents.items())]
     contents[record] = "\n".join([*rows, f"{record},,", ""]).encode()
     path.unlink()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(target, "w") as archive:
         for one in sorted(contents):
-            archive.writestr(zipfile.ZipInfo(one, (1980, 1, 1, 0, 0, 0)), contents[one])
+            member = zipfile.ZipInfo(one, (1980, 1, 1, 0, 0, 0))
+            archive.writestr(member, contents[one], zipfile.ZIP_DEFLATED)
     return target
 
 

@@ -17,8 +17,8 @@ async function main() {
   await own("page/files.js", code.integrity, versioned("page/files.js", code));
   const { Files } = await import(versioned("./files.js", code));
   files = new Files(base, list, fetch.bind(window));
-  await pageItself();
-  for (const name of ["page/page.css", "page/view.js", "page/worker.js", "sw.js"]) await files.get(name);
+  const early = ["page/page.css", "page/view.js", "page/worker.js", "sw.js"];
+  await Promise.all([pageItself(), ...early.map((name) => files.get(name))]);
   worker = new Worker(files.address("page/worker.js"), { type: "module" });
   worker.onmessage = heard;
   worker.onerror = (event) => fail(event.message || "page/worker.js does not run.");

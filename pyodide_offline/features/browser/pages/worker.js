@@ -40,7 +40,7 @@ async function start({ base, list: given, code }) {
   };
   const runtime = `${base}${list.runtime}`;
   // Modules are imported by the browser itself: seen to be the right ones before.
-  for (const name of list.modules) await (await self.fetch(`${base}${name}`)).arrayBuffer();
+  await Promise.all(list.modules.map(async (name) => (await self.fetch(`${base}${name}`)).arrayBuffer()));
   const { loadPyodide } = await import(files.address(`${list.runtime}pyodide.mjs`));
   pyodide = await loadPyodide({
     indexURL: runtime,

@@ -26,6 +26,7 @@ def test_a_compiled_wheel_has_no_source_and_works(tmp_path, monkeypatch):
         assert (
             f"Tag: cp{SERIES}-none-any" in archive.read("compiledpkg-1.0.dist-info/WHEEL").decode()
         )
+        assert {one.compress_type for one in archive.infolist()} == {zipfile.ZIP_DEFLATED}
         archive.extractall(tmp_path / "site")
     monkeypatch.syspath_prepend(tmp_path / "site")
     assert importlib.import_module("compiledpkg").y == 7

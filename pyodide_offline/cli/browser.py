@@ -97,6 +97,8 @@ def browser() -> None:
     envvar="PYODIDE_OFFLINE_OFFLINE",
     help="Make no request: use what is in the store.",
 )
+@options.proxying
+@options.trusting
 @options.storage
 @options.as_json
 @options.quietness
@@ -119,6 +121,9 @@ def build(
     offline: bool,
     cache_dir: Path | None,
     store_dir: Path | None,
+    proxies: tuple[str, ...],
+    pac: str | None,
+    ca: tuple[Path, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -135,7 +140,15 @@ def build(
     if (data or include) and not app_name:
         raise click.UsageError("--db and --include go with --app.")
     session = options.session(
-        cache_dir=cache_dir, store_dir=store_dir, offline=offline, quiet=quiet, plain=as_json
+        cache_dir=cache_dir,
+        store_dir=store_dir,
+        offline=offline,
+        quiet=quiet,
+        plain=as_json,
+        proxies=proxies,
+        pac=pac,
+        ca=ca,
+        hand_on=True,
     )
     chosen = feature.Options(
         app=apps.read(app_name, data=data, include=include) if app_name else None,

@@ -44,8 +44,8 @@ def compiled(path: Path) -> Path:
     path.unlink()
     with zipfile.ZipFile(target, "w") as archive:
         for one in sorted(contents):
-            member = zipfile.ZipInfo(one, (1980, 1, 1, 0, 0, 0))
-            archive.writestr(member, contents[one], zipfile.ZIP_DEFLATED)
+            entry = zipfile.ZipInfo(one, (1980, 1, 1, 0, 0, 0))
+            archive.writestr(entry, contents[one], zipfile.ZIP_DEFLATED)
     return target
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "resolve": ("resolve:resolve", "Find addresses, over HTTPS where DNS does not answer."),
     "doctor": ("doctor:doctor", "Say what is broken, whose fault it is, and what to type."),
     "browser": ("browser:browser", "Make, serve and verify Pyodide in a folder, for a browser."),
+    "kit": ("kit:kit", "All for a machine without any network, in one signed file."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
 }
 _EPILOG = """\b

@@ -21,8 +21,13 @@ MODULES = (
     "pyodide_offline.kits.ed25519",
     "pyodide_offline.kits.layout",
     "pyodide_offline.kits.manifest",
+    "pyodide_offline.kits.places",
     "pyodide_offline.kits.reading",
     "pyodide_offline.kits.signature",
+    "pyodide_offline.kits.starting",
+    "pyodide_offline.kits.trust",
+    "pyodide_offline.kits.unpacking",
+    "pyodide_offline.kits.volumes",
 )
 _MAIN = b"from pyodide_offline.kits.starting import main\n\nmain()\n"
 _DATE = (1980, 1, 1, 0, 0, 0)

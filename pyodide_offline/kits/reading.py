@@ -48,6 +48,10 @@ class Fault:
     reason: str
     bit: int = CORRUPT
 
+    def __str__(self) -> str:
+        word = {CORRUPT: "corrupt", UNTRUSTED: "untrusted", INCOMPLETE: "incomplete"}[self.bit]
+        return f"{word}: {self.where}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Head:
@@ -190,7 +194,11 @@ class Reading:
     def _chunks(self, size: int, where: str) -> Iterator[memoryview]:
         rest = size
         while rest:
-            count = self._source.readinto(self._buffer[: min(rest, _CHUNK)]) or 0
+            try:
+                count = self._source.readinto(self._buffer[: min(rest, _CHUNK)]) or 0
+            except OSError as error:
+                reason = f"the medium cannot be read at byte {self._place}: {error.strerror}"
+                raise _Stop(Fault(where, reason, INCOMPLETE)) from error
             if not count:
                 reason = f"the kit ends at byte {self._place}"
                 raise _Stop(Fault(where, reason, INCOMPLETE))

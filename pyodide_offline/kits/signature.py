@@ -37,13 +37,17 @@ class PublicKey:
 
 @dataclass(frozen=True)
 class Signature:
-    """A signature read from its file; ``comment`` is the trusted one."""
+    """A signature read from its file; ``comment`` is the trusted one.
+
+    ``offered`` is the public key that the untrusted comment names, for first use only.
+    """
 
     key_id: bytes
     hashed: bool
     value: bytes
     comment: str
     sealed: bytes
+    offered: PublicKey | None = None
 
 
 def public_key(text: str) -> PublicKey:
@@ -69,7 +73,9 @@ def read(data: bytes) -> Signature:
         value, sealed = _base64(lines[1]), _base64(lines[3])
         if len(value) == 74 and len(sealed) == 64 and value[:2] in (_PLAIN, _HASHED):
             comment = lines[2].removeprefix(trusted)
-            return Signature(value[2:10], value[:2] == _HASHED, value[10:], comment, sealed)
+            offered = _offered(lines[0].rpartition(" ")[2], value[2:10])
+            hashed = value[:2] == _HASHED
+            return Signature(value[2:10], hashed, value[10:], comment, sealed, offered)
     raise IntegrityError("The kit's signature cannot be read.")
 
 
@@ -84,14 +90,25 @@ def verified(key: PublicKey, signature: Signature, message: bytes) -> bool:
     )
 
 
-def write(key_id: bytes, value: bytes, comment: str, sealed: bytes) -> bytes:
-    """Return the file of a signature (over the BLAKE2b-512 of the message)."""
-    first = base64.b64encode(_HASHED + key_id + value).decode()
+def write(key: PublicKey, value: bytes, comment: str, sealed: bytes) -> bytes:
+    """Return the file of a signature (over the BLAKE2b-512 of the message).
+
+    Its untrusted comment offers the key, which minisign's own does not carry.
+    """
+    first = base64.b64encode(_HASHED + key.id + value).decode()
     second = base64.b64encode(sealed).decode()
     return (
-        f"untrusted comment: signature of a pyodide-offline kit\n{first}\n"
+        f"untrusted comment: signature of a pyodide-offline kit by {key.line}\n{first}\n"
         f"trusted comment: {comment}\n{second}\n"
     ).encode()
+
+
+def _offered(word: str, key_id: bytes) -> PublicKey | None:
+    try:
+        key = public_key(word)
+    except IntegrityError:
+        return None
+    return key if key.id == key_id else None
 
 
 def _base64(text: str) -> bytes:

@@ -38,7 +38,7 @@ class SecretKey:
         private = Ed25519PrivateKey.from_private_bytes(self.seed)
         value = private.sign(hashlib.blake2b(message).digest())
         sealed = private.sign(value + comment.encode())
-        return signature.write(self.public.id, value, comment, sealed)
+        return signature.write(self.public, value, comment, sealed)
 
 
 def generate(seed: bytes | None = None) -> SecretKey:

@@ -1,9 +1,10 @@
 """Small kits for tests: a few files, a manifest that lists them, a key that is always the same."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
-from pyodide_offline.kits.manifest import Item, Manifest
+from pyodide_offline.kits.manifest import Item, Manifest, encode
 from pyodide_offline.kits.signing import SecretKey, generate
 from pyodide_offline.kits.writing import write
 
@@ -44,3 +45,12 @@ def kit(target: Path, *, signed: bool = True, extra: bytes = b"") -> Manifest:
     """Write a kit of FILES and return its manifest."""
     manifest, blobs = contents(target.parent / f"{target.name}.files", extra)
     return write(target, manifest, blobs, key=key() if signed else None)
+
+
+def difference(target: Path, base: Manifest) -> Manifest:
+    """Write a kit of the same items that carries one blob only; the others are its base's."""
+    manifest, blobs = contents(target.parent / f"{target.name}.files")
+    left = tuple(sorted(one.sha256 for one in manifest.items))[1:]
+    digest = f"sha256:{hashlib.sha256(encode(base)).hexdigest()}"
+    less = dataclasses.replace(manifest, serial=base.serial + 1, base=digest, omitted=left)
+    return write(target, less, blobs, key=key())

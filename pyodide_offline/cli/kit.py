@@ -1,0 +1,287 @@
+"""`pyodide-offline kit`: everything for a machine without any network, in one file."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pyodide_offline.cli import render
+from pyodide_offline.cli.bars import megabytes
+from pyodide_offline.errors import IntegrityError
+from pyodide_offline.kits.reading import Head
+from pyodide_offline.kits.trust import Terms
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_EPILOG = """\b
+Examples:
+  pyodide-offline kit keygen kit.key
+  pyodide-offline kit verify my.kit --key kit.key.pub
+  pyodide-offline kit unpack my.kit --key kit.key.pub
+  pyodide-offline kit split my.kit --volume-size 4000MiB
+"""
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
+
+
+def size(_: click.Context, __: click.Parameter, value: str) -> int:
+    """Read a number of bytes: 700000000, 700MB, 4000MiB."""
+    text = value.strip().upper().removesuffix("B")
+    digits = text.rstrip("KMGI")
+    unit = text[len(digits) :]
+    if not digits.strip().isdecimal() or unit not in _UNITS:
+        raise click.BadParameter(f"{value!r} is no size; say 700MB or 4000MiB")
+    return int(digits) * _UNITS[unit]
+
+
+_FILES = click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+)
+_KIT = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_STORE = click.option(
+    "--store-dir",
+    type=click.Path(path_type=Path),
+    envvar="PYODIDE_OFFLINE_STORE_DIR",
+    metavar="DIR",
+    help="The durable store.  [default: in your cache folder]",
+)
+
+
+def trusting(function: F) -> F:
+    """Add what says whom a kit is taken from; the command gets ``terms``."""
+    import functools
+
+    @functools.wraps(function)
+    def command(
+        *arguments: Any,  # noqa: ANN401
+        keys: tuple[str, ...],
+        first_use: bool,
+        unsigned: bool,
+        downgrade: bool,
+        **named: Any,  # noqa: ANN401
+    ) -> object:
+        from pyodide_offline.kits import starting
+
+        terms = starting.terms(keys, first_use=first_use, unsigned=unsigned, downgrade=downgrade)
+        return function(*arguments, terms=terms, **named)
+
+    for option in (
+        click.option(
+            "--allow-downgrade",
+            "downgrade",
+            is_flag=True,
+            help="Take a lower serial than was here before.",
+        ),
+        click.option(
+            "--allow-unsigned", "unsigned", is_flag=True, help="Take a kit that nobody signed."
+        ),
+        click.option(
+            "--trust-on-first-use",
+            "first_use",
+            is_flag=True,
+            help="Take the key that the kit offers, and no other later.",
+        ),
+        click.option(
+            "--key",
+            "keys",
+            multiple=True,
+            metavar="KEY|FILE",
+            help="Public key that the kit must be signed with.",
+        ),
+    ):
+        command = option(command)
+    return command  # type: ignore[return-value]
+
+
+@click.group(epilog=_EPILOG)
+def kit() -> None:
+    """All for a machine without any network, in one signed file."""
+
+
+@kit.command()
+@_KIT
+@click.option("--no-passphrase", is_flag=True, help="Leave the key open.")
+def keygen(file: Path, no_passphrase: bool) -> None:
+    """Make a key that signs kits; the public one lies beside it (.pub)."""
+    from pyodide_offline.kits import signing
+
+    phrase = "" if no_passphrase else _phrase(confirm=True)
+    key = signing.generate()
+    signing.save(key, file, phrase)
+    click.echo(f"{file}: keep it; {file.name}.pub: give it to those who get kits")
+    click.echo(key.public.line)
+
+
+@kit.command()
+@_FILES
+@trusting
+@_STORE
+@_JSON
+def verify(files: tuple[Path, ...], terms: Terms, store_dir: Path | None, as_json: bool) -> int:
+    """Read all of a kit, or of its volumes, and list every fault.
+
+    Exit status, added up: 1 corrupt, 2 untrusted, 4 incomplete.
+    """
+    from pyodide_offline.kits import places, starting, trust, unpacking
+
+    known = trust.load(places.trust_file(os.environ))
+    root = places.kits_dir(os.environ, store_dir)
+    head, faults = unpacking.verify(files, known, terms, root=root)
+    if as_json:
+        render.as_json({"faults": [dataclasses.asdict(fault) for fault in faults]})
+    else:
+        for fault in faults:
+            click.echo(str(fault))
+        if head and not faults:
+            click.echo(f"well: {_title(head.manifest.name, head.manifest.serial)}")
+    return starting.bits(faults)
+
+
+@kit.command()
+@_FILES
+@trusting
+@_STORE
+def unpack(files: tuple[Path, ...], terms: Terms, store_dir: Path | None) -> None:
+    """Put a kit into the store and switch to it; all of it or nothing."""
+    from pyodide_offline.kits import places, starting, unpacking
+
+    root, trusted = places.kits_dir(os.environ, store_dir), places.trust_file(os.environ)
+    done = unpacking.unpack(files, root, trusted, terms)
+    if done.generation is None:
+        raise starting.refused(done.faults)
+    click.echo(f"{done.generation.name}: {done.written} blobs written, {done.kept} there before")
+
+
+@kit.command()
+@_STORE
+def rollback(store_dir: Path | None) -> None:
+    """Switch to the kit that was unpacked before this one."""
+    from pyodide_offline.kits import places, unpacking
+
+    click.echo(unpacking.rollback(places.kits_dir(os.environ, store_dir)).name)
+
+
+@kit.command("list")
+@_STORE
+@_JSON
+def list_(store_dir: Path | None, as_json: bool) -> None:
+    """List the kits that are unpacked here; * marks the one that holds."""
+    from pyodide_offline.kits import places, unpacking
+
+    root = places.kits_dir(os.environ, store_dir)
+    now, found = unpacking.current(root), unpacking.generations(root)
+    if as_json:
+        render.as_json([{"generation": one.name, "current": one == now} for one in found])
+        return
+    for one in found:
+        title = _title(one.manifest.name, one.manifest.serial)
+        click.echo(f"{'*' if one == now else ' '} {one.name}  {title}")
+
+
+@kit.command()
+@_FILES
+@click.option("--sbom", is_flag=True, help="Print the list of components (CycloneDX).")
+@_JSON
+def inspect(files: tuple[Path, ...], sbom: bool, as_json: bool) -> None:
+    """Show what a kit says of itself; its blobs are not read, nor its signer judged."""
+    from pyodide_offline.kits.manifest import encode
+
+    head = _head(files)
+    manifest = head.manifest
+    if sbom:
+        click.echo(head.sbom, nl=False)
+        return
+    if as_json:
+        click.echo(encode(manifest), nl=False)
+        return
+    click.echo(f"{_title(manifest.name, manifest.serial)}, made {manifest.created}")
+    click.echo(f"manifest sha256:{hashlib.sha256(head.data).hexdigest()}")
+    click.echo(f"kit.pyz  sha256:{hashlib.sha256(head.program).hexdigest()}")
+    click.echo(f"for {', '.join(manifest.targets) or 'any platform'}")
+    if manifest.base:
+        click.echo(f"needs the blobs of {manifest.base}: {len(manifest.omitted)}")
+    render.table(
+        ["KIND", "NAME", "VERSION", "SIZE", "SHA256"],
+        [
+            [one.kind, one.name, one.version, megabytes(one.size), one.sha256[:12]]
+            for one in manifest.items
+        ],
+        right=[3],
+    )
+
+
+@kit.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+def diff(old: Path, new: Path) -> int:
+    """Say what a kit has that another has not. Exit status 1 if they differ."""
+    before = {one.key: one for one in _head((old,)).manifest.items}
+    after = {one.key: one for one in _head((new,)).manifest.items}
+    lines = [
+        *(("-", before[key]) for key in before.keys() - after.keys()),
+        *(("+", after[key]) for key in after.keys() - before.keys()),
+        *(("~", after[key]) for key in before.keys() & after.keys()
+          if before[key].sha256 != after[key].sha256),
+    ]  # fmt: skip
+    for mark, item in sorted(lines, key=lambda line: (line[1].key, line[0])):
+        click.echo(f"{mark} {item.kind} {item.name} {item.version}  {megabytes(item.size)}")
+    return 1 if lines else 0
+
+
+@kit.command()
+@_KIT
+@click.option(
+    "--volume-size",
+    callback=size,
+    required=True,
+    metavar="SIZE",
+    help="At most this: 700MB, 4000MiB.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the volumes.")
+def split(file: Path, volume_size: int, output: Path | None) -> None:
+    """Write a kit as volumes for smaller media; they are read in place, in any order."""
+    from pyodide_offline.kits import volumes
+
+    for path in volumes.split(file, output or file.parent, volume_size):
+        click.echo(path)
+
+
+@kit.command()
+@_FILES
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The kit.")
+def join(files: tuple[Path, ...], output: Path) -> None:
+    """Put volumes together to the kit that they were."""
+    from pyodide_offline.kits import volumes
+
+    volumes.join(files, output)
+
+
+def _head(files: tuple[Path, ...]) -> Head:
+    from pyodide_offline.kits.reading import Reading
+    from pyodide_offline.kits.volumes import opened
+
+    with opened(files) as (source, faults):
+        reading = Reading(source)
+        head = reading.head()
+        found = [*faults, *reading.faults]
+    if head is None or reading.faults:
+        raise IntegrityError(f"{files[0]} is no kit that can be read.", why=str(found[0]))
+    return head
+
+
+def _title(name: str, serial: int) -> str:
+    return f"{name}, serial {serial}"
+
+
+def _phrase(*, confirm: bool = False) -> str:
+    named = os.environ.get("PYODIDE_OFFLINE_KIT_PASSPHRASE")
+    if named is not None:
+        return named
+    found: str = click.prompt(
+        "Passphrase of the key", hide_input=True, confirmation_prompt=confirm, err=True
+    )
+    return found

@@ -1,0 +1,136 @@
+"""What ``kit.pyz`` does: the kit's own program, with the standard library only."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import or_
+from pathlib import Path
+
+from pyodide_offline.errors import IntegrityError, PyodideOfflineError
+from pyodide_offline.kits import places, signature, trust, unpacking
+from pyodide_offline.kits.reading import Fault, Reading
+from pyodide_offline.kits.volumes import opened
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and end the process; an error is one to three lines."""
+    try:
+        status = run(arguments)
+    except PyodideOfflineError as error:
+        print(f"error[{error.code}]: " + "\n  ".join(error.lines()), file=sys.stderr)
+        status = error.exit_status
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    found = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = found.command
+    return command(found)
+
+
+def terms(
+    keys: Sequence[str], *, first_use: bool, unsigned: bool, downgrade: bool = False
+) -> trust.Terms:
+    """Return the user's terms; a key is a line or the file of one. Raises IntegrityError."""
+    read = [Path(one).read_text() if Path(one).is_file() else one for one in keys]
+    known = tuple(map(signature.public_key, read))
+    return trust.Terms(known, first_use=first_use, unsigned=unsigned, downgrade=downgrade)
+
+
+def bits(faults: Sequence[Fault]) -> int:
+    """Return the exit status: 1 corrupt, 2 untrusted, 4 incomplete, added up."""
+    return reduce(or_, (fault.bit for fault in faults), 0)
+
+
+def refused(faults: Sequence[Fault]) -> IntegrityError:
+    """Return the error for a kit that was not unpacked."""
+    more = f" ({len(faults) - 1} more)" if len(faults) > 1 else ""
+    return IntegrityError(
+        "The kit is not unpacked.",
+        why=f"{faults[0]}{more}",
+        next_step="All faults are listed by: kit verify FILE",
+    )
+
+
+def _verify(found: argparse.Namespace) -> int:
+    environ = os.environ
+    head, faults = unpacking.verify(
+        found.file,
+        trust.load(places.trust_file(environ)),
+        _terms(found),
+        root=places.kits_dir(environ, found.store_dir),
+    )
+    for fault in faults:
+        print(fault)
+    if head and not faults:
+        items = len(head.manifest.items)
+        print(f"well: {head.manifest.name}, serial {head.manifest.serial}, {items} items")
+    return bits(faults)
+
+
+def _unpack(found: argparse.Namespace) -> int:
+    environ = os.environ
+    root = places.kits_dir(environ, found.store_dir)
+    done = unpacking.unpack(found.file, root, places.trust_file(environ), _terms(found))
+    if done.generation is None:
+        raise refused(done.faults)
+    print(f"{done.generation.name}: {done.written} blobs written, {done.kept} there before")
+    return 0
+
+
+def _rollback(found: argparse.Namespace) -> int:
+    print(unpacking.rollback(places.kits_dir(os.environ, found.store_dir)).name)
+    return 0
+
+
+def _list(found: argparse.Namespace) -> int:
+    with opened(found.file) as (source, faults):
+        reading = Reading(source)
+        head = reading.head()
+    if head is None:
+        raise IntegrityError("This is no kit that can be read.", why=str(reading.faults[0]))
+    for item in head.manifest.items:
+        print(f"{item.kind:12} {item.size:>11} {item.sha256[:12]} {item.name} {item.version}")
+    return bits([*faults, *reading.faults])
+
+
+def _terms(found: argparse.Namespace) -> trust.Terms:
+    return terms(
+        found.key,
+        first_use=found.trust_on_first_use,
+        unsigned=found.allow_unsigned,
+        downgrade=found.allow_downgrade,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kit.pyz", description="Verify and unpack a kit of pyodide-offline."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> None:
+        one = commands.add_parser(name, help=text, description=text)
+        one.set_defaults(command=command)
+        if name != "list":
+            one.add_argument("--store-dir", type=Path, help="the store, by default the user's")
+        if name != "rollback":
+            one.add_argument("file", nargs="+", type=Path, help="the kit, or its volumes")
+        if name in ("verify", "unpack"):
+            one.add_argument("--key", action="append", default=[], help="public key, or its file")
+            for option in ("--trust-on-first-use", "--allow-unsigned", "--allow-downgrade"):
+                one.add_argument(option, action="store_true")
+
+    add("verify", _verify, "Read all; exit bits: 1 corrupt, 2 untrusted, 4 incomplete.")
+    add("unpack", _unpack, "Put a kit into the store and switch to it.")
+    add("rollback", _rollback, "Switch to the generation before.")
+    add("list", _list, "List what is in a kit.")
+    return parser

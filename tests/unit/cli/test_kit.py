@@ -1,0 +1,89 @@
+"""`pyodide-offline kit` as a person meets it."""
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+
+from pyodide_offline.cli import kit as commands
+from tests.peers import kits
+
+KEY = kits.key().public.line
+
+
+@pytest.fixture
+def kit(program) -> Path:
+    kits.kit(program.folder / "my.kit")
+    return Path(program.folder, "my.kit")
+
+
+def test_verify_unpack_list_and_rollback(program, kit, tmp_path):
+    state = {"PYODIDE_OFFLINE_STATE_DIR": str(tmp_path / "state")}
+    done = program("kit", "verify", "my.kit", **state)
+    assert (done.returncode, done.stdout.count("\n")) == (2, 1)
+    assert program("kit", "verify", "my.kit", "--key", KEY, **state).stdout.startswith("well: ")
+    assert program("kit", "unpack", "my.kit", **state).returncode == 5
+    done = program("kit", "unpack", "my.kit", "--key", KEY, **state)
+    assert done.returncode == 0, done.stderr
+    assert "* 0001-" in program("kit", "list", **state).stdout
+    assert json.loads(program("kit", "list", "--json", **state).stdout)[0]["current"] is True
+    # The key is known from now on.
+    assert program("kit", "verify", "my.kit", **state).returncode == 0
+    assert program("kit", "rollback", **state).returncode == 9
+
+
+def test_verify_lists_all_faults_as_json_too(program, kit):
+    data = bytearray(kit.read_bytes())
+    data[data.rindex(b"wheel")] ^= 1
+    kit.write_bytes(data)
+    done = program("kit", "verify", "my.kit", "--json")
+    assert done.returncode == 3
+    assert {one["bit"] for one in json.loads(done.stdout)["faults"]} == {1, 2}
+
+
+def test_inspect_shows_the_manifest_and_the_components(program, kit):
+    done = program("kit", "inspect", "my.kit")
+    assert done.stdout.startswith("example, serial 7, made 1970-01-01T00:00:00Z\n")
+    assert "@scope/npm-one" in done.stdout
+    assert json.loads(program("kit", "inspect", "--json", "my.kit").stdout)["serial"] == 7
+    sbom = json.loads(program("kit", "inspect", "--sbom", "my.kit").stdout)
+    assert sbom["bomFormat"] == "CycloneDX"
+    kit.write_bytes(b"x" * 2000)
+    done = program("kit", "inspect", "my.kit")
+    assert (done.returncode, "no kit" in done.stderr) == (5, True)
+
+
+def test_diff_says_what_is_new(program, kit):
+    kits.kit(program.folder / "new.kit", extra=b"x")
+    assert program("kit", "diff", "my.kit", "my.kit").returncode == 0
+    done = program("kit", "diff", "my.kit", "new.kit")
+    assert done.returncode == 1
+    assert done.stdout.startswith("~ npm @scope/npm-one 1.0.0")
+
+
+def test_split_and_join_give_the_kit_back(program, kit):
+    before = kit.read_bytes()
+    done = program("kit", "split", "my.kit", "--volume-size", "20KB", "-o", "out")
+    paths = done.stdout.split()
+    assert len(paths) > 2
+    assert program("kit", "join", *reversed(paths), "-o", "again.kit").returncode == 0
+    assert (program.folder / "again.kit").read_bytes() == before
+
+
+def test_keygen_makes_two_files_and_loses_none(program):
+    done = program("kit", "keygen", "kit.key", PYODIDE_OFFLINE_KIT_PASSPHRASE="battery staple")
+    assert done.returncode == 0, done.stderr
+    assert "battery" not in done.stdout + (program.folder / "kit.key").read_text()
+    assert done.stdout.splitlines()[-1] in (program.folder / "kit.key.pub").read_text()
+    assert program("kit", "keygen", "kit.key", "--no-passphrase").returncode == 13
+
+
+def test_sizes_as_people_write_them():
+    context = click.Context(commands.split)
+    option = commands.split.params[1]
+    read = {text: commands.size(context, option, text) for text in ("7", "700MB", "4KiB", "1 g")}
+    assert list(read.values()) == [7, 700_000_000, 4096, 1_000_000_000]
+    for text in ("", "MB", "1.5GB", "-1", "1TB"):
+        with pytest.raises(click.BadParameter):
+            commands.size(context, option, text)

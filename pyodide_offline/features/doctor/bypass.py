@@ -92,6 +92,7 @@ def local(observed: Observed) -> Finding:
         "NO_PROXY does not name this machine, and few programs know that by themselves.",
         f'export NO_PROXY="{f"{kept},{missing}" if kept else missing}"',
         blame="network",
+        repair="no-proxy",
         hosts=caught,
     )
 

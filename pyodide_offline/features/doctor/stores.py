@@ -185,6 +185,7 @@ def programs(observed: Observed) -> Finding:
         "`pyodide-offline run` gives its programs one file with all; started otherwise they fail.",
         _command(environ),
         blame="interception" if intercepted else "toolchain",
+        repair="merged-ca",
         host=place.host,
         distrusting=said,
     )

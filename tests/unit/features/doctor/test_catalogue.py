@@ -1,9 +1,12 @@
 import re
+from pathlib import Path
 
 import pytest
 
+from pyodide_offline.features.doctor import check as check_module
 from pyodide_offline.features.doctor.catalogue import CHECKS
 from pyodide_offline.features.doctor.graph import closure
+from pyodide_offline.features.doctor.repairs import REPAIRS
 
 IDS = [one.id for one in CHECKS]
 # Checks of parts that are named before they exist would go unnoticed.
@@ -36,3 +39,14 @@ def test_no_check_waits_for_itself() -> None:
         for name in ready:
             del waiting[name]
     assert not waiting
+
+
+def test_repairs_that_checks_name_are_on_the_list() -> None:
+    folder = Path(check_module.__file__).parent
+    named = {
+        name
+        for file in folder.glob("*.py")
+        for name in re.findall(r"""\brepair="([a-z-]+)\"""", file.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert named <= set(REPAIRS)

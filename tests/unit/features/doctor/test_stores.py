@@ -130,6 +130,7 @@ def test_programs_that_do_not_trust_what_is_shown_are_named_with_what_to_type(
     found = stores.programs(Observed(session, seen))
     assert (found.state, found.blame) == (State.WARN, "interception")
     assert found.summary.startswith('Node, npm, uv will not trust npm.test: "Corp" is not in')
+    assert found.repair == "merged-ca"
     assert found.fix.startswith('eval "$(pyodide-offline env --ca ')
     assert len(tried) == 3  # equal stores are tried once
     monkeypatch.setattr(Store, "context", lambda _: _Context(3))

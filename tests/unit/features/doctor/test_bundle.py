@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pyodide_offline import progress
 from pyodide_offline.errors import IntegrityError, NetworkError
 from pyodide_offline.features.doctor import bundle
 from pyodide_offline.features.doctor.finding import State, failed, passed
@@ -87,14 +88,27 @@ def test_what_arrives_is_checked_and_not_kept(observed, monkeypatch):
     asked: dict[str, Any] = {}
 
     def download(session, url, target, **named):
-        asked.update(named, url=url)
+        asked.update(named, url=url, target=target)
         target.write_bytes(b"x")
         return named["digest"]
 
     monkeypatch.setattr(fetch, "download", download)
     assert bundle.arriving(observed).state is State.PASS
     assert asked["digest"].sri == toolroom.SETUP.digest
-    assert not list(observed.session.store.root.rglob("doctor-bundle"))
+    assert not asked["target"].parent.exists()
+
+
+def test_a_slow_line_is_no_fault(observed, monkeypatch):
+    def download(session, url, target, *, label, **_):
+        with progress.working(session.progress, label, 14_000_000) as advance:
+            while True:  # ended by the check, or by nobody
+                advance(1000)
+
+    monkeypatch.setattr(fetch, "download", download)
+    monkeypatch.setattr(bundle, "_PATIENCE", 0.05)
+    found = bundle.arriving(observed)
+    assert (found.state, found.evidence["of"]) == (State.PASS, 14_000_000)
+    assert "slow line" in found.summary
 
 
 def test_nobody_is_asked_where_it_is_in_the_store_or_nobody_answers(machine, monkeypatch):

@@ -177,10 +177,13 @@ def test_the_stable_datasette_runs_compiled_from_wheels_called_zip(
     assert not {"pip", "setuptools"} & set(kinds)
     assert list(made.glob("packages/datasette-0.65.5-cp314-none-any.zip"))
     assert not list(made.rglob("*.whl"))
-    report = json.loads(call("verify", "--chromium", "--json", str(made)).stdout)
-    assert [run["where"] for run in report["runs"]] == ["Node", "Chromium"]
-    assert [run["left"] for run in report["runs"]] == [[], []]
-    assert report["runs"][1]["requests"] > 30
+    with sites.served(made) as site:
+        site.open("/own/cities?_sort_desc=people")
+        assert site.text().index("東京") < site.text().index("Ærøskøbing")
+        assert "no such table: x" in site.visit("/own?sql=select+*+from+x")
+        assert "København" in site.visit("/own/cities.csv")
+        assert "Wisła" in site.visit("/rivers/rivers/2")
+        assert site.outside() == []
 
 
 def test_a_fastapi_app_with_pydantic_answers_in_the_page(call: Browser, home: Path) -> None:
@@ -245,6 +248,15 @@ def test_a_page_that_was_written_for_a_cdn_runs_from_the_folder(
         )
         hosts = {urlsplit(one.url).hostname for one in page.requests.values()}
         assert hosts == {"127.0.0.1"}
+
+
+def test_verify_runs_a_folder_under_node_and_in_a_browser(small: Path, call: Browser) -> None:
+    report = json.loads(call("verify", "--chromium", "--json", str(small)).stdout)
+    assert [run["where"] for run in report["runs"]] == ["Node", "Chromium"]
+    assert [run["left"] for run in report["runs"]] == [[], []]
+    assert report["runs"][1]["requests"] > 10
+    assert report["runs"][1]["size"] > 5_000_000
+    assert report["faults"] == []
 
 
 # Some that are needed early, some late, and one that nothing needs until it is asked for.

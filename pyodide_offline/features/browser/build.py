@@ -135,9 +135,7 @@ def make(session: Session, planned: Plan, target: Path, options: Options) -> Fol
             root.mkdir()
             made = _write(session, planned, root, options)
             root.chmod(0o755)
-            if target.exists():
-                target.rename(Path(beside) / "before")
-            root.rename(target)
+            _publish(root, target, Path(beside) / "before")
     return Folder(target, made.about, made.files)
 
 
@@ -149,6 +147,19 @@ def policy(*, allow_remote: bool) -> str:
 def _npm(session: Session) -> Sequence[str] | None:
     found = node.find(session, "*")
     return found.npm if found else None
+
+
+def _publish(root: Path, target: Path, before: Path) -> None:
+    """Rename a folder to its place; what was there comes back if that does not succeed."""
+    if not target.exists():
+        root.rename(target)
+        return
+    target.rename(before)
+    try:
+        root.rename(target)
+    except BaseException:
+        before.rename(target)
+        raise
 
 
 def _refuse_foreign(target: Path) -> None:

@@ -82,6 +82,8 @@ def _in_chromium(environ: Mapping[str, str], listed: Folder, program: Path) -> R
         page.open(url)
         try:
             state = page.wait("document.body?.dataset.ready", limit)
+            if state == "yes" and listed.about.get("app"):
+                page.wait("document.body.dataset.shown", limit)
             said = page.ask("document.getElementById('error').textContent")
             fault = "" if state == "yes" else " ".join(str(said).split())
         except ToolchainError as error:

@@ -59,6 +59,15 @@ def test_a_foreign_folder_is_left_alone(session, registry, index, tmp_path):
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
 
 
+def test_the_folder_before_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    target = tmp_path / "site"
+    target.mkdir()
+    (target / "old").write_text("")
+    with pytest.raises(FileNotFoundError):
+        build._publish(tmp_path / "none", target, tmp_path / "before")
+    assert [path.name for path in target.iterdir()] == ["old"]
+
+
 def test_nothing_is_written_where_a_package_is_missing(session, registry, index, tmp_path):
     with pytest.raises(ProjectError, match="Only Pyodide's full folder has: native"):
         made(session, tmp_path / "site", "native")

@@ -105,8 +105,9 @@ def small(call: Browser, home: Path) -> Path:
 
 
 def test_datasette_shows_its_pages_and_asks_nobody_else(tables: Path, tmp_path: Path) -> None:
-    with sites.served(tables) as site:
-        site.open("/own/cities/4")  # a deep link
+    with sites.served(tables) as site, sites.remote(b"a,b\n1,2\n", tmp_path) as (other, asked):
+        site.open("/own/cities/4", f"?url={other}x.csv")  # a deep link; the other one is ignored
+        assert asked == []
         assert "東京\t日本\t13960000" in site.text()
         home = site.visit("/")
         assert "5 rows in 1 table" in home
@@ -166,11 +167,11 @@ def test_below_a_sub_path_and_with_the_server_stopped_on_the_second_visit(tables
 
 
 def test_the_stable_datasette_runs_compiled_from_wheels_called_zip(
-    call: Browser, home: Path
+    call: Browser, home: Path, tmp_path: Path
 ) -> None:
     made = home / "stable"
     data = ["--db", "own.db", "--db", "rivers.csv"]
-    options = ["--compile", "--wheel-suffix", ".zip", "--no-compress", "--json"]
+    options = ["--compile", "--wheel-suffix", ".zip", "--allow-remote", "--json"]
     done = call("build", "--app", "datasette==0.65.5", *data, *options, "-o", str(made))
     kinds = {one["name"]: one["kind"] for one in json.loads(done.stdout)["packages"]}
     assert (kinds["datasette"], kinds["markupsafe"]) == ("pure", "fallback")
@@ -184,6 +185,10 @@ def test_the_stable_datasette_runs_compiled_from_wheels_called_zip(
         assert "København" in site.visit("/own/cities.csv")
         assert "Wisła" in site.visit("/rivers/rivers/2")
         assert site.outside() == []
+        with sites.remote(RIVERS.encode(), tmp_path) as (other, asked):
+            site.open(query=f"?url={other}some/far%20rivers.csv")
+            assert "Rhein" in site.visit("/far~20rivers/far~20rivers")
+            assert asked == ["/some/far%20rivers.csv"]
 
 
 def test_a_fastapi_app_with_pydantic_answers_in_the_page(call: Browser, home: Path) -> None:

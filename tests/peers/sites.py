@@ -5,14 +5,18 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from pyodide_offline.features.browser import chromium, folder, serve
 from pyodide_offline.features.browser.chromium import Page, Request
+from tests.peers.authority import Authority
 
 PATIENCE = 150  # seconds: a busy machine takes ten times what a free one does
 
@@ -24,10 +28,10 @@ class Site:
     page: Page
     url: str
 
-    def open(self, path: str = "") -> None:
+    def open(self, path: str = "", query: str = "") -> None:
         """Open its page, anew, and wait until it is ready. Fails with what it says."""
         self.page.open("about:blank")
-        self.page.open(f"{self.url}{path and f'#{path}'}")
+        self.page.open(f"{self.url}{query}{path and f'#{path}'}")
         state = self.page.wait("document.body?.dataset.ready", PATIENCE)
         assert state == "yes", self.error()
         if self.page.ask("!document.getElementById('view').hidden"):
@@ -74,9 +78,15 @@ class Site:
 
 
 @contextmanager
-def browser(profile: Path | None = None) -> Iterator[Page]:
-    with chromium.opened(chromium.find(os.environ), os.environ, profile) as page:
-        yield page
+def browser() -> Iterator[Page]:
+    """Start one that takes any certificate: that of ``remote`` has no authority."""
+    with tempfile.TemporaryDirectory(prefix="trusting-") as scratch:
+        program = Path(scratch) / "chromium"
+        real = chromium.find(os.environ)
+        program.write_text(f'#!/bin/sh\nexec {real} --ignore-certificate-errors "$@"\n')
+        program.chmod(0o755)
+        with chromium.opened(program, os.environ) as page:
+            yield page
 
 
 @contextmanager
@@ -84,6 +94,41 @@ def served(root: Path) -> Iterator[Site]:
     """Serve a folder with our own server, and have a browser for it."""
     with serve.started(folder.read(root)) as url, browser() as page:
         yield Site(page, url)
+
+
+@contextmanager
+def remote(data: bytes, scratch: Path) -> Iterator[tuple[str, list[str]]]:
+    """Serve these bytes at every path of another origin; yield it and what was asked of it."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def handle(self) -> None:
+            with suppress(OSError):
+                super().handle()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    context = Authority(scratch / "remote").server()
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"https://127.0.0.1:{server.server_address[1]}/", asked
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @contextmanager

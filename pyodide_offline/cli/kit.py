@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +14,9 @@ from pyodide_offline.cli.bars import megabytes
 from pyodide_offline.errors import IntegrityError
 from pyodide_offline.kits.reading import Head
 from pyodide_offline.kits.trust import Terms
+
+if TYPE_CHECKING:
+    from pyodide_offline.kits.signing import SecretKey
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -95,6 +98,25 @@ def trusting(function: F) -> F:
     ):
         command = option(command)
     return command  # type: ignore[return-value]
+
+
+def signing(function: F) -> F:
+    """Add --sign."""
+    return click.option(
+        "--sign",
+        type=click.Path(path_type=Path),
+        metavar="KEYFILE",
+        help="Sign with this key, of kit keygen or minisign.",
+    )(function)
+
+
+def secret_key(path: Path | None) -> "SecretKey | None":
+    """Load the key that is to sign; ask for its passphrase where it has one."""
+    from pyodide_offline.kits import signing
+
+    if path is None:
+        return None
+    return signing.load(path, _phrase() if signing.locked(path) else "")
 
 
 @click.group(epilog=_EPILOG)
@@ -248,6 +270,26 @@ def split(file: Path, volume_size: int, output: Path | None) -> None:
 
     for path in volumes.split(file, output or file.parent, volume_size):
         click.echo(path)
+
+
+@kit.command()
+@_FILES
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The kit.")
+@click.option("--serial", type=int, help="The new kit's.  [default: the highest of theirs]")
+@signing
+def merge(files: tuple[Path, ...], output: Path, serial: int | None, sign: Path | None) -> None:
+    """Write a kit that has all of several; their signatures are not carried over."""
+    from pyodide_offline.kits import comparing, layout, writing
+
+    heads = {file: _head((file,)) for file in files}
+    blobs = {
+        name: writing.Span(file, at)
+        for file, head in heads.items()
+        for name, at in layout.places(head.manifest, head.data, head.signature).items()
+    }
+    manifest = comparing.merged([head.manifest for head in heads.values()], serial)
+    done = writing.write(output, manifest, blobs, key=secret_key(sign))
+    click.echo(f"{output}: {_title(done.name, done.serial)}, {len(done.items)} items")
 
 
 @kit.command()

@@ -92,6 +92,16 @@ def blobs(manifest: Manifest, data: bytes, signature: bytes | None) -> list[Memb
     ]
 
 
+def places(manifest: Manifest, data: bytes, signature: bytes | None) -> dict[str, int]:
+    """Return where in the file each blob's content begins: hex digest → byte."""
+    at = sum(room(member.size) for member in opening(manifest, data, signature))
+    found = {}
+    for member in blobs(manifest, data, signature):
+        found[member.sha256] = at + BLOCK
+        at += room(member.size)
+    return found
+
+
 def length(manifest: Manifest, data: bytes, signature: bytes | None) -> int:
     """Return the size of the whole kit in bytes."""
     members = opening(manifest, data, signature) + blobs(manifest, data, signature)

@@ -75,17 +75,16 @@ def save(key: SecretKey, path: Path, passphrase: str = "") -> None:
     disk.write_whole(public, text.encode())
 
 
+def locked(path: Path) -> bool:
+    """Say whether a secret key file needs a passphrase. Raises SettingsError."""
+    return _data(path)[2:4] == _SCRYPT
+
+
 def load(path: Path, passphrase: str = "") -> SecretKey:
     """Read a secret key file, ours or minisign's. Raises SettingsError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = base64.b64decode(text.strip().splitlines()[-1], validate=True)
-    except (OSError, ValueError, IndexError, binascii.Error) as error:
-        raise SettingsError(f"The key {path} cannot be read.", why=str(error)) from error
+    data = _data(path)
     way, salt, plain = data[2:4], data[6:38], data[54:]
     operations, memory = (int.from_bytes(data[at : at + 8], "little") for at in (38, 46))
-    if len(data) != 158 or data[:2] != _HEAD or data[4:6] != _CHECK or way not in (_SCRYPT, _OPEN):
-        raise SettingsError(f"{path} is no secret key of minisign's.")
     if way == _SCRYPT:
         if not passphrase:
             raise SettingsError(f"The key {path} is locked with a passphrase.")
@@ -101,6 +100,18 @@ def load(path: Path, passphrase: str = "") -> SecretKey:
             why="The passphrase is wrong, or the file is damaged.",
         )
     return SecretKey(PublicKey(key_id, value), seed)
+
+
+def _data(path: Path) -> bytes:
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = base64.b64decode(text.strip().splitlines()[-1], validate=True)
+    except (OSError, ValueError, IndexError, binascii.Error) as error:
+        raise SettingsError(f"The key {path} cannot be read.", why=str(error)) from error
+    known = data[2:4] in (_SCRYPT, _OPEN) and data[4:6] == _CHECK
+    if len(data) != 158 or data[:2] != _HEAD or not known:
+        raise SettingsError(f"{path} is no secret key of minisign's.")
+    return data
 
 
 def _masked(data: bytes, passphrase: str, salt: bytes, operations: int, memory: int) -> bytes:

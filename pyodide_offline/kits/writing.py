@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,17 +18,25 @@ from pyodide_offline.progress import Advance
 _CHUNK = 1 << 20
 
 
+@dataclass(frozen=True)
+class Span:
+    """A blob within another file, from byte ``offset`` on."""
+
+    path: Path
+    offset: int
+
+
 def write(
     target: Path,
     manifest: Manifest,
-    blobs: Mapping[str, Path],
+    blobs: Mapping[str, Path | Span],
     *,
     key: SecretKey | None = None,
     advance: Advance = lambda _: None,
 ) -> Manifest:
-    """Write a kit of the files ``blobs`` (hex digest → path); return its manifest, completed.
+    """Write a kit of ``blobs`` and return its manifest, completed.
 
-    Each file is hashed while it is copied. Raises IntegrityError for one that is missing or
+    ``blobs`` maps hex digests to files, or to places in other kits. Each file is hashed while it is copied. Raises IntegrityError for one that is missing or
     does not have its digest, StorageError for the disk; the target is then left as it was.
     """
     pyz, listing = program.archive(), sbom.encode(manifest)
@@ -66,21 +75,25 @@ def _put(file: BinaryIO, member: Member, mtime: int, data: bytes) -> None:
 
 
 def _copy(
-    file: BinaryIO, member: Member, mtime: int, source: Path | None, advance: Advance
+    file: BinaryIO, member: Member, mtime: int, source: Path | Span | None, advance: Advance
 ) -> None:
     if source is None:
         raise IntegrityError(f"Nobody brought {member.name}, which the manifest lists.")
     _all(file, layout.header(member.name, member.size, member.mode, mtime))
     hasher, seen, buffer = hashlib.sha256(), 0, memoryview(bytearray(_CHUNK))
-    with source.open("rb", buffering=0) as content:
-        while count := content.readinto(buffer):
+    span = source if isinstance(source, Span) else None
+    path = source.path if isinstance(source, Span) else source
+    with path.open("rb", buffering=0) as content:
+        content.seek(span.offset if span else 0)
+        # A file of its own is read to its end: one that grew is another file.
+        while count := content.readinto(buffer[: member.size - seen] if span else buffer):
             hasher.update(buffer[:count])
             _all(file, buffer[:count])
             seen += count
             advance(count)
     if seen != member.size or hasher.hexdigest() != member.sha256:
         raise IntegrityError(
-            f"{source} is not the file that the kit's manifest lists.",
+            f"{path} is not the file that the kit's manifest lists.",
             why=f"Expected {member.size} bytes, sha256:{member.sha256}; got {seen} bytes, "
             f"sha256:{hasher.hexdigest()}.",
         )

@@ -1,5 +1,6 @@
 """`pyodide-offline kit` as a person meets it."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import click
 import pytest
 
 from pyodide_offline.cli import kit as commands
+from pyodide_offline.kits.writing import write
 from tests.peers import kits
 
 KEY = kits.key().public.line
@@ -69,6 +71,25 @@ def test_split_and_join_give_the_kit_back(program, kit):
     assert len(paths) > 2
     assert program("kit", "join", *reversed(paths), "-o", "again.kit").returncode == 0
     assert (program.folder / "again.kit").read_bytes() == before
+
+
+def test_merge_has_all_of_both_and_is_signed_anew(program, kit):
+    manifest, blobs = kits.contents(program.folder / "more")
+    item = kits.item("wheel", b"wheel two", version="2.0.0")
+    (program.folder / "two").write_bytes(b"wheel two")
+    blobs[item.sha256] = program.folder / "two"
+    more = dataclasses.replace(manifest, items=(*manifest.items[:2], item), serial=8)
+    write(program.folder / "more.kit", more, blobs)
+    program("kit", "keygen", "k", "--no-passphrase")
+    done = program("kit", "merge", "my.kit", "more.kit", "-o", "all.kit", "--sign", "k")
+    assert done.stdout == "all.kit: example, serial 8, 5 items\n", done.stderr
+    assert program("kit", "verify", "all.kit", "--key", "k.pub").returncode == 0
+    data = bytearray(kit.read_bytes())
+    data[data.rindex(b"tarball")] ^= 1
+    kit.write_bytes(data)
+    done = program("kit", "merge", "more.kit", "my.kit", "-o", "bad.kit")
+    assert (done.returncode, "not the file" in done.stderr) == (5, True)
+    assert not (program.folder / "bad.kit").exists()
 
 
 def test_keygen_makes_two_files_and_loses_none(program):

@@ -20,6 +20,7 @@ def test_a_saved_key_is_loaded_again(tmp_path: Path, passphrase: str) -> None:
     signing.save(key, path, passphrase)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert signing.load(path, passphrase) == key
+    assert signing.locked(path) == bool(passphrase)
     assert signature.public_key((tmp_path / "kit.key.pub").read_text()) == key.public
     assert key.seed not in path.read_bytes()
     assert repr(key.seed) not in repr(key)

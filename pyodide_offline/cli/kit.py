@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pyodide_offline.cli import render
+from pyodide_offline.cli import options, render
 from pyodide_offline.cli.bars import megabytes
 from pyodide_offline.errors import IntegrityError
 from pyodide_offline.kits.reading import Head
 from pyodide_offline.kits.trust import Terms
+from pyodide_offline.progress import Progress, working
 
 if TYPE_CHECKING:
     from pyodide_offline.kits.signing import SecretKey
@@ -143,7 +144,10 @@ def keygen(file: Path, no_passphrase: bool) -> None:
 @trusting
 @_STORE
 @_JSON
-def verify(files: tuple[Path, ...], terms: Terms, store_dir: Path | None, as_json: bool) -> int:
+@options.quietness
+def verify(
+    files: tuple[Path, ...], terms: Terms, store_dir: Path | None, as_json: bool, quiet: bool
+) -> int:
     """Read all of a kit, or of its volumes, and list every fault.
 
     Exit status, added up: 1 corrupt, 2 untrusted, 4 incomplete.
@@ -152,13 +156,14 @@ def verify(files: tuple[Path, ...], terms: Terms, store_dir: Path | None, as_jso
 
     known = trust.load(places.trust_file(os.environ))
     root = places.kits_dir(os.environ, store_dir)
-    head, faults = unpacking.verify(files, known, terms, root=root)
+    with working(_progress(quiet), "verifying", _total(files)) as advance:
+        head, faults = unpacking.verify(files, known, terms, root=root, advance=advance)
     if as_json:
         render.as_json({"faults": [dataclasses.asdict(fault) for fault in faults]})
     else:
         for fault in faults:
             click.echo(str(fault))
-        if head and not faults:
+        if head and not faults and not quiet:
             click.echo(f"well: {_title(head.manifest.name, head.manifest.serial)}")
     return starting.bits(faults)
 
@@ -167,14 +172,18 @@ def verify(files: tuple[Path, ...], terms: Terms, store_dir: Path | None, as_jso
 @_FILES
 @trusting
 @_STORE
-def unpack(files: tuple[Path, ...], terms: Terms, store_dir: Path | None) -> None:
+@options.quietness
+def unpack(files: tuple[Path, ...], terms: Terms, store_dir: Path | None, quiet: bool) -> None:
     """Put a kit into the store and switch to it; all of it or nothing."""
     from pyodide_offline.kits import places, starting, unpacking
 
     root, trusted = places.kits_dir(os.environ, store_dir), places.trust_file(os.environ)
-    done = unpacking.unpack(files, root, trusted, terms)
+    with working(_progress(quiet), "unpacking", _total(files)) as advance:
+        done = unpacking.unpack(files, root, trusted, terms, advance=advance)
     if done.generation is None:
         raise starting.refused(done.faults)
+    if quiet:
+        return
     click.echo(f"{done.generation.name}: {done.written} blobs written, {done.kept} there before")
 
 
@@ -313,6 +322,17 @@ def _head(files: tuple[Path, ...]) -> Head:
     if head is None or reading.faults:
         raise IntegrityError(f"{files[0]} is no kit that can be read.", why=str(found[0]))
     return head
+
+
+def _progress(quiet: bool) -> Progress:
+    return options.session(cache_dir=None, store_dir=None, quiet=quiet).progress
+
+
+def _total(files: tuple[Path, ...]) -> int | None:
+    """Return the bytes of regular files; a pipe has none that anybody knows."""
+    if not all(file.is_file() for file in files):
+        return None
+    return sum(file.stat().st_size for file in files)
 
 
 def _title(name: str, serial: int) -> str:

@@ -36,8 +36,9 @@ def write(
 ) -> Manifest:
     """Write a kit of ``blobs`` and return its manifest, completed.
 
-    ``blobs`` maps hex digests to files, or to places in other kits. Each file is hashed while it is copied. Raises IntegrityError for one that is missing or
-    does not have its digest, StorageError for the disk; the target is then left as it was.
+    ``blobs`` maps hex digests to files, or to places in other kits. Each is hashed while it
+    is copied. Raises IntegrityError for one that is missing or does not have its digest,
+    StorageError for the disk; the target is then left as it was.
     """
     pyz, listing = program.archive(), sbom.encode(manifest)
     parts = {layout.PROGRAM: _part(pyz), layout.SBOM: _part(listing)}

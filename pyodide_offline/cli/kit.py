@@ -196,6 +196,17 @@ def rollback(store_dir: Path | None) -> None:
     click.echo(unpacking.rollback(places.kits_dir(os.environ, store_dir)).name)
 
 
+@kit.command()
+@click.option("--keep", default=2, show_default=True, help="So many generations stay.")
+@_STORE
+def prune(keep: int, store_dir: Path | None) -> None:
+    """Remove kits that were unpacked before, and what only they need."""
+    from pyodide_offline.kits import places, unpacking
+
+    gone, freed = unpacking.prune(places.kits_dir(os.environ, store_dir), keep)
+    click.echo(f"{len(gone)} generations removed, {megabytes(freed)} freed")
+
+
 @kit.command("list")
 @_STORE
 @_JSON
@@ -219,6 +230,7 @@ def list_(store_dir: Path | None, as_json: bool) -> None:
 @_JSON
 def inspect(files: tuple[Path, ...], sbom: bool, as_json: bool) -> None:
     """Show what a kit says of itself; its blobs are not read, nor its signer judged."""
+    from pyodide_offline.kits import signature
     from pyodide_offline.kits.manifest import encode
 
     head = _head(files)
@@ -233,6 +245,10 @@ def inspect(files: tuple[Path, ...], sbom: bool, as_json: bool) -> None:
     click.echo(f"manifest sha256:{hashlib.sha256(head.data).hexdigest()}")
     click.echo(f"kit.pyz  sha256:{hashlib.sha256(head.program).hexdigest()}")
     click.echo(f"for {', '.join(manifest.targets) or 'any platform'}")
+    if head.signature is None:
+        click.echo("nobody has signed it")
+    else:
+        click.echo(f"says that it is signed by {signature.read(head.signature).name}")
     if manifest.base:
         click.echo(f"needs the blobs of {manifest.base}: {len(manifest.omitted)}")
     render.table(

@@ -49,6 +49,11 @@ class Signature:
     sealed: bytes
     offered: PublicKey | None = None
 
+    @property
+    def name(self) -> str:
+        """The id of the key, as ``PublicKey.name``."""
+        return self.key_id[::-1].hex().upper()
+
 
 def public_key(text: str) -> PublicKey:
     """Read a key: a public key file's text or its line alone. Raises IntegrityError."""

@@ -113,16 +113,15 @@ def _signer(head: Head, data: bytes, known: Known, terms: Terms) -> tuple[Public
             same = [key for key in candidates if key.id == found.offered.id]
             candidates += [] if same else [found.offered]
     fitting = [key for key in candidates if key.id == found.key_id]
-    name = found.key_id[::-1].hex().upper()
     if not fitting:
-        return None, f"the key {name} is not known here; name it with --key"
+        return None, f"the key {found.name} is not known here; name it with --key"
     for key in fitting:
         if signature.verified(key, found, head.data):
             manifest = head.manifest
             if found.comment != f"kit {manifest.name} serial {manifest.serial}":
                 return key, "its trusted comment speaks of another kit"
             return key, ""
-    return None, f"it is not by the key {name}, or of another manifest"
+    return None, f"it is not by the key {found.name}, or of another manifest"
 
 
 def _label(head: Head, key: PublicKey | None) -> str:

@@ -145,6 +145,33 @@ def rollback(root: Path) -> Generation:
         return found
 
 
+def prune(root: Path, keep: int = 2) -> tuple[list[str], int]:
+    """Remove all generations but the one that holds and the ``keep - 1`` before it.
+
+    Returns their names and the bytes of the blobs that nobody needs any more. Later ones, left
+    by a rollback, go too. Raises StorageError for the disk.
+    """
+    with disk.guarded(root), _alone(root):
+        now = current(root)
+        if now is None:
+            return [], 0
+        names = _names(root)
+        earlier = [name for name in names if name <= now.name]
+        kept = earlier[-max(keep, 1) :]
+        needed = {sha256 for name in kept for sha256 in _needed(root, name)}
+        gone = [name for name in names if name not in kept]
+        for name in gone:
+            disk.remove(root / "generations" / name)
+            for program in (root / "programs").glob(f"{name}-*"):
+                disk.remove(program)
+        freed = 0
+        for blob in (root / "blobs" / "sha256").iterdir():
+            if blob.name not in needed:
+                freed += blob.stat().st_size
+                disk.remove(blob)
+        return gone, freed
+
+
 class _Shelf:
     """Takes the blobs of one reading into ``incoming``."""
 
@@ -221,6 +248,16 @@ def _switch(root: Path, head: Head) -> Generation:
 
 def _names(root: Path) -> list[str]:
     return sorted(path.name for path in (root / "generations").glob("[0-9]*-*"))
+
+
+def _needed(root: Path, name: str) -> set[str]:
+    """Return the blobs of a generation: its items' and OCI's own."""
+    found = _generation(root, name)
+    signature = found.folder / layout.SIGNATURE
+    signed = signature.read_bytes() if signature.exists() else None
+    data = (found.folder / NAME).read_bytes()
+    own = {member.sha256 for member in layout.blobs(found.manifest, data, signed)}
+    return own | {item.sha256 for item in found.manifest.items}
 
 
 def _generation(root: Path, name: str) -> Generation:

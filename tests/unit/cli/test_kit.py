@@ -33,6 +33,7 @@ def test_verify_unpack_list_and_rollback(program, kit, tmp_path):
     # The key is known from now on.
     assert program("kit", "verify", "my.kit", **state).returncode == 0
     assert program("kit", "rollback", **state).returncode == 9
+    assert program("kit", "prune").stdout.startswith("0 generations removed")
 
 
 def test_verify_lists_all_faults_as_json_too(program, kit):
@@ -48,6 +49,7 @@ def test_inspect_shows_the_manifest_and_the_components(program, kit):
     done = program("kit", "inspect", "my.kit")
     assert done.stdout.startswith("example, serial 7, made 1970-01-01T00:00:00Z\n")
     assert "@scope/npm-one" in done.stdout
+    assert f"signed by {kits.key().public.name}" in done.stdout
     assert json.loads(program("kit", "inspect", "--json", "my.kit").stdout)["serial"] == 7
     sbom = json.loads(program("kit", "inspect", "--sbom", "my.kit").stdout)
     assert sbom["bomFormat"] == "CycloneDX"

@@ -16,6 +16,8 @@ def test_what_was_signed_is_verified_with_its_comment() -> None:
     key = kits.key()
     found = signature.read(key.sign(MESSAGE, "kit one serial 1"))
     assert found.comment == "kit one serial 1"
+    assert found.name == key.public.name
+    assert found.offered == key.public
     assert signature.verified(key.public, found, MESSAGE)
     assert not signature.verified(key.public, found, MESSAGE + b"!")
     assert not signature.verified(kits.key(2).public, found, MESSAGE)

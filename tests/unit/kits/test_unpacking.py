@@ -135,6 +135,34 @@ def test_rollback_goes_back_one_generation_at_a_time(room: Room, tmp_path: Path)
         unpacking.rollback(room.root)
 
 
+def test_pruning_leaves_what_the_kept_generations_need(room: Room, tmp_path: Path) -> None:
+    assert unpacking.prune(room.root) == ([], 0)
+    first = room.unpack().generation
+    made = []
+    for extra in (b"1", b"2"):
+        kits.kit(tmp_path / "other" / "kit", extra=extra)
+        made.append(room.unpack(kit=tmp_path / "other" / "kit").generation)
+    second, third = made
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    program = room.root / "programs" / f"{first.name}-cpython-311"
+    program.mkdir(parents=True)
+    old = first.path(next(item for item in first.manifest.items if item.kind == "npm"))
+    gone, freed = unpacking.prune(room.root)
+    assert gone == [first.name]
+    assert freed > 2100
+    assert not old.exists()
+    assert not program.exists()
+    assert all(one.path(item).exists() for one in (second, third) for item in one.manifest.items)
+    assert unpacking.prune(room.root) == ([], 0)
+    # After a rollback the generation that was left goes, never the one that holds.
+    unpacking.rollback(room.root)
+    assert unpacking.prune(room.root, keep=1)[0] == [third.name]
+    assert unpacking.current(room.root) == second
+    assert all(second.path(item).exists() for item in second.manifest.items)
+
+
 def test_a_damaged_generation_is_told(room: Room) -> None:
     done = room.unpack().generation
     assert done is not None

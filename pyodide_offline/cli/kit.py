@@ -102,12 +102,13 @@ def trusting(function: F) -> F:
 
 
 def signing(function: F) -> F:
-    """Add --sign."""
+    """Add --key, for a secret one."""
     return click.option(
-        "--sign",
+        "--key",
+        "key_file",
         type=click.Path(path_type=Path),
-        metavar="KEYFILE",
-        help="Sign with this key, of kit keygen or minisign.",
+        metavar="FILE",
+        help="Sign it with this secret key (see kit keygen).",
     )(function)
 
 
@@ -302,7 +303,7 @@ def split(file: Path, volume_size: int, output: Path | None) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The kit.")
 @click.option("--serial", type=int, help="The new kit's.  [default: the highest of theirs]")
 @signing
-def merge(files: tuple[Path, ...], output: Path, serial: int | None, sign: Path | None) -> None:
+def merge(files: tuple[Path, ...], output: Path, serial: int | None, key_file: Path | None) -> None:
     """Write a kit that has all of several; their signatures are not carried over."""
     from pyodide_offline.kits import comparing, layout, writing
 
@@ -313,7 +314,7 @@ def merge(files: tuple[Path, ...], output: Path, serial: int | None, sign: Path 
         for name, at in layout.places(head.manifest, head.data, head.signature).items()
     }
     manifest = comparing.merged([head.manifest for head in heads.values()], serial)
-    done = writing.write(output, manifest, blobs, key=secret_key(sign))
+    done = writing.write(output, manifest, blobs, key=secret_key(key_file))
     click.echo(f"{output}: {_title(done.name, done.serial)}, {len(done.items)} items")
 
 

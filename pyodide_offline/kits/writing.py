@@ -9,9 +9,10 @@ from typing import BinaryIO
 
 from pyodide_offline import disk
 from pyodide_offline.errors import IntegrityError
-from pyodide_offline.kits import layout, program, sbom
+from pyodide_offline.kits import comparing, layout, program, sbom
 from pyodide_offline.kits.layout import Member
 from pyodide_offline.kits.manifest import Manifest, Part, encode
+from pyodide_offline.kits.reading import Head
 from pyodide_offline.kits.signing import SecretKey
 from pyodide_offline.progress import Advance
 
@@ -32,15 +33,19 @@ def write(
     blobs: Mapping[str, Path | Span],
     *,
     key: SecretKey | None = None,
+    base: Head | None = None,
     advance: Advance = lambda _: None,
 ) -> Manifest:
     """Write a kit of ``blobs`` and return its manifest, completed.
 
-    ``blobs`` maps hex digests to files, or to places in other kits. Each is hashed while it
-    is copied. Raises IntegrityError for one that is missing or does not have its digest,
-    StorageError for the disk; the target is then left as it was.
+    ``blobs`` maps hex digests to files, or to places in other kits; each is hashed while it
+    is copied. What ``base`` lists is left out. Raises IntegrityError for a blob that is
+    missing or does not have its digest, StorageError for the disk; the target is then left
+    as it was.
     """
     pyz, listing = program.archive(), sbom.encode(manifest)
+    if base:
+        manifest = comparing.against(manifest, base)
     parts = {layout.PROGRAM: _part(pyz), layout.SBOM: _part(listing)}
     manifest = dataclasses.replace(
         manifest,

@@ -1,5 +1,6 @@
 """A kit written: the same bytes from the same things, and no half of one."""
 
+import io
 import os
 import time
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from pyodide_offline.errors import IntegrityError
+from pyodide_offline.kits.reading import Reading
+from pyodide_offline.kits.trust import Terms
+from pyodide_offline.kits.unpacking import unpack
 from pyodide_offline.kits.writing import write
 from tests.peers import kits
 
@@ -27,6 +31,20 @@ def test_two_kits_of_the_same_things_are_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.kit").read_bytes() == (tmp_path / "two.kit").read_bytes()
     assert sum(done) == sum(one.size for one in written.items)
     assert (tmp_path / "two.kit").stat().st_mtime >= before - 2
+
+
+def test_what_a_base_lists_is_left_out_and_the_rest_is_enough(tmp_path: Path) -> None:
+    kits.kit(tmp_path / "old" / "kit")
+    base = Reading(io.BytesIO((tmp_path / "old" / "kit").read_bytes())).head()
+    manifest, blobs = kits.contents(tmp_path / "new", b"x")
+    target = tmp_path / "new.kit"
+    done = write(target, manifest, blobs, key=kits.key(), base=base)
+    assert list(done.carried.values()) == [2101]
+    assert target.stat().st_size < (tmp_path / "old" / "kit").stat().st_size
+    trusted, terms = tmp_path / "trust.json", Terms(keys=(kits.key().public,))
+    assert not unpack([target], tmp_path / "store", trusted, terms).generation
+    for kit in (tmp_path / "old" / "kit", target):
+        assert unpack([kit], tmp_path / "store", trusted, terms).generation
 
 
 def test_a_file_that_is_missing_or_another_leaves_the_old_kit_alone(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pyodide_offline.cli import options, render
+from pyodide_offline.cli import kit_pack, kit_run, options, render
 from pyodide_offline.cli.bars import megabytes
 from pyodide_offline.errors import IntegrityError
 from pyodide_offline.kits.reading import Head
@@ -23,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _EPILOG = """\b
 Examples:
+  pyodide-offline kit pack -o my.kit --pin-now --sign kit.key
   pyodide-offline kit keygen kit.key
   pyodide-offline kit verify my.kit --key kit.key.pub
   pyodide-offline kit unpack my.kit --key kit.key.pub
@@ -124,6 +125,10 @@ def secret_key(path: Path | None) -> "SecretKey | None":
 @click.group(epilog=_EPILOG)
 def kit() -> None:
     """All for a machine without any network, in one signed file."""
+
+
+kit.add_command(kit_pack.pack)
+kit.add_command(kit_run.run)
 
 
 @kit.command()

@@ -58,6 +58,49 @@ def tarball(session: Session, name: str, version: str, *, npm: Sequence[str] | N
     return session.store.fill(KIND, full, produce)
 
 
+def locked(
+    session: Session,
+    name: str,
+    version: str,
+    expected: Digest,
+    address: str,
+    config: npmrc.Config,
+) -> Entry:
+    """Return a tarball that a lock names, by its digest there; no metadata is asked for.
+
+    ``address`` is where the lock's maker found it. Raises as ``tarball`` does.
+    """
+    full = f"{name}@{version}"
+
+    def fits(entry: Entry) -> bool:
+        if entry.provenance.get("integrity") == expected.sri:
+            return True
+        return digests.of_file(entry.path, expected.algorithm) == expected
+
+    found = session.store.find(KIND, full)
+    if found and fits(found):
+        return found
+    # Another registry's package of the same name: both are kept.
+    place = f"{full}-{expected.short}" if found else full
+    if (found := session.store.find(KIND, place)) and fits(found):
+        return found
+    session.require_network(full)
+
+    def produce(target: Path) -> Mapping[str, Any]:
+        source = _Registry(session, name, config)
+        used = source.download(version, expected, address, target)
+        return {
+            "source": "npm",
+            "package": name,
+            "version": version,
+            "integrity": expected.sri,
+            "registry": redact.url(source.url),
+            "url": redact.url(used),
+        }
+
+    return session.store.fill(KIND, place, produce)
+
+
 class _Registry:
     """One package at one registry, with what is needed to be let in."""
 

@@ -18,6 +18,7 @@ MODULES = (
     "pyodide_offline.disk",
     "pyodide_offline.errors",
     "pyodide_offline.kits",
+    "pyodide_offline.kits.bootstrap",
     "pyodide_offline.kits.ed25519",
     "pyodide_offline.kits.layout",
     "pyodide_offline.kits.manifest",

@@ -8,8 +8,8 @@ from functools import reduce
 from operator import or_
 from pathlib import Path
 
-from pyodide_offline.errors import IntegrityError, PyodideOfflineError
-from pyodide_offline.kits import places, signature, trust, unpacking
+from pyodide_offline.errors import IntegrityError, PyodideOfflineError, SettingsError
+from pyodide_offline.kits import bootstrap, places, signature, trust, unpacking
 from pyodide_offline.kits.reading import Fault, Reading
 from pyodide_offline.kits.volumes import opened
 
@@ -31,7 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    found = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # What comes after -- is another program's: argparse would mix it with the files.
+    place = given.index("--") if "--" in given else len(given)
+    found = _parser().parse_args(given[:place])
+    found.words = given[place + 1 :]
+    if found.words and found.command is not _run:
+        raise SettingsError("Only run takes a command after --.")
+    if found.command is _run and not found.words:
+        raise SettingsError(
+            "There is no command to run.", next_step="Type: kit.pyz run FILE -- pywrangler dev"
+        )
     command: Callable[[argparse.Namespace], int] = found.command
     return command(found)
 
@@ -86,6 +96,30 @@ def _unpack(found: argparse.Namespace) -> int:
     return 0
 
 
+def _run(found: argparse.Namespace) -> int:
+    """Become the product of the kit, installed from its own wheels, on the user's command."""
+    environ = dict(os.environ)
+    root = places.kits_dir(environ, found.store_dir)
+    generation = unpacking.current(root)
+    if found.file:
+        done = unpacking.unpack(found.file, root, places.trust_file(environ), _terms(found))
+        if done.generation is None:
+            raise refused(done.faults)
+        generation = done.generation
+    if generation is None:
+        raise IntegrityError(
+            "No kit was unpacked here.", next_step="Name it: python3 kit.pyz run FILE -- COMMAND"
+        )
+    items = generation.manifest.items
+    python = bootstrap.provide(
+        bootstrap.home(root, generation.name),
+        items,
+        {item.sha256: generation.path(item) for item in items},
+    )
+    environ["PYODIDE_OFFLINE_STORE_DIR"] = str(root.parent.parent)
+    return bootstrap.replace(bootstrap.command(python, found.words, found.project), environ)
+
+
 def _rollback(found: argparse.Namespace) -> int:
     print(unpacking.rollback(places.kits_dir(os.environ, found.store_dir)).name)
     return 0
@@ -123,14 +157,19 @@ def _parser() -> argparse.ArgumentParser:
         if name != "list":
             one.add_argument("--store-dir", type=Path, help="the store, by default the user's")
         if name != "rollback":
-            one.add_argument("file", nargs="+", type=Path, help="the kit, or its volumes")
-        if name in ("verify", "unpack"):
+            # What was unpacked last may be run without its file.
+            count = "*" if name == "run" else "+"
+            one.add_argument("file", nargs=count, type=Path, help="the kit, or its volumes")
+        if name == "run":
+            one.add_argument("--project", type=Path, help="the worker's folder, by default here")
+        if name in ("verify", "unpack", "run"):
             one.add_argument("--key", action="append", default=[], help="public key, or its file")
             for option in ("--trust-on-first-use", "--allow-unsigned", "--allow-downgrade"):
                 one.add_argument(option, action="store_true")
 
     add("verify", _verify, "Read all; exit bits: 1 corrupt, 2 untrusted, 4 incomplete.")
     add("unpack", _unpack, "Put a kit into the store and switch to it.")
+    add("run", _run, "Unpack a kit and run the command after -- with all that it brings.")
     add("rollback", _rollback, "Switch to the generation before.")
     add("list", _list, "List what is in a kit.")
     return parser

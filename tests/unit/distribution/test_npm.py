@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pyodide_offline.distribution import npm
+from pyodide_offline import digest
+from pyodide_offline.distribution import npm, npmrc
 from pyodide_offline.errors import (
     IntegrityError,
     NetworkError,
@@ -346,3 +347,20 @@ def test_no_registry_is_written_in_the_package() -> None:
         for file in (root / name).rglob("*.py"):
             hosts = set(re.findall(r"https?://([\w-]+\.[\w.-]+)", file.read_text()))
             assert hosts <= {"your.registry", "dns.example"} | public, file
+
+
+def test_what_a_lock_names_is_fetched_by_its_digest_alone(session, peer):
+    data = peer.add("pyodide", VERSION)
+    config = npmrc.load(session.environ, session.project, None)
+    expected = digest.of_bytes(data, "sha512")
+
+    def get(wanted: digest.Digest) -> Entry:
+        return npm.locked(session, "pyodide", VERSION, wanted, peer.url + FILE[1:], config)
+
+    assert get(expected).path.read_bytes() == data
+    assert peer.paths() == [FILE], "no metadata was asked for"
+    assert get(expected).path.read_bytes() == data
+    assert peer.paths() == [FILE], "and nothing twice"
+    with pytest.raises(IntegrityError):
+        get(digest.of_bytes(b"other", "sha512"))
+    assert get(expected).path.read_bytes() == data

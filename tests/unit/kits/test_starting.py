@@ -70,3 +70,19 @@ def test_exit_bits_add_up_and_unpacking_says_why_not(start: Start, tmp_path: Pat
     assert "error[integrity]: The kit is not unpacked." in done.stderr
     assert start("verify", "none").returncode == 9
     assert start("verify", "my.kit", "--key", "RW").returncode == 5
+
+
+def test_run_wants_a_command_and_a_kit(start: Start) -> None:
+    nothing = start("run", "my.kit", "--key", KEY)
+    assert nothing.returncode == 13
+    assert "-- pywrangler dev" in nothing.stderr
+    no_kit = start("run", "--", "true")
+    assert "No kit was unpacked here" in no_kit.stderr
+    assert start("verify", "my.kit", "--", "true").returncode == 13
+
+
+def test_run_takes_no_kit_that_is_not_trusted_or_cannot_run(start: Start) -> None:
+    assert "untrusted" in start("run", "my.kit", "--", "true").stderr
+    done = start("run", "my.kit", "--key", KEY, "--", "true")
+    assert done.returncode == 11
+    assert "does not bring the program" in done.stderr

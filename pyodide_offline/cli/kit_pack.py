@@ -1,0 +1,122 @@
+"""`pyodide-offline kit pack`: a project's locks → one file."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pyodide_offline.cli import options
+from pyodide_offline.cli.bars import megabytes, note
+from pyodide_offline.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pyodide_offline.kits.signing import SecretKey
+
+PASSPHRASE_VARIABLE = "PYODIDE_OFFLINE_KIT_PASSPHRASE"  # noqa: S105 - a variable's name
+
+_EPILOG = """\b
+Examples:
+  pyodide-offline kit pack -o worker.kit --pin-now --sign kit.key
+  pyodide-offline kit pack ../worker -o worker.kit --target linux-arm64
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument(
+    "project", type=click.Path(exists=True, file_okay=False, path_type=Path), default="."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The kit to write.",
+)
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="PLATFORM",
+    help="linux-x64, linux-arm64, darwin-arm64, darwin-x64 or win32-x64; may be repeated.  "
+    "[default: this machine's]",
+)
+@click.option(
+    "--target-python",
+    metavar="X.Y",
+    default="",
+    help="The Python of the machine that it is for.  [default: the one that runs this]",
+)
+@click.option(
+    "--pin-now", is_flag=True, help="Take today's versions of what no lock of the project names."
+)
+@click.option(
+    "--sign",
+    "key_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Sign it with this secret key (see kit keygen).",
+)
+@click.option("--name", default="", help="The kit's name.  [default: the folder's]")
+@click.option("--serial", type=click.IntRange(min=0), default=1, help="Grows with each kit.")
+@options.proxying
+@options.trusting
+@options.storage
+@click.option("--offline", is_flag=True, help="Make no request: use what is in the store.")
+@options.quietness
+def pack(
+    project: Path,
+    output: Path,
+    targets: tuple[str, ...],
+    target_python: str,
+    pin_now: bool,
+    key_file: Path | None,
+    name: str,
+    serial: int,
+    proxies: tuple[str, ...],
+    pac: str | None,
+    ca: tuple[Path, ...],
+    cache_dir: Path | None,
+    store_dir: Path | None,
+    offline: bool,
+    quiet: bool,
+) -> None:
+    """Pack all that a project's Python worker needs into one file.
+
+    Archives are kept as their makers published them, checked against the locks' own digests.
+    """
+    from pyodide_offline.features.kit import pack as feature
+
+    session = options.session(
+        cache_dir=cache_dir,
+        store_dir=store_dir,
+        project=project.resolve(),
+        offline=offline,
+        quiet=quiet,
+        proxies=proxies,
+        pac=pac,
+        ca=ca,
+        hand_on=True,
+    )
+    order = feature.Order(targets, target_python, pin_now, name, serial)
+    key = _key(key_file) if key_file else None
+    made = feature.pack(session, output.absolute(), order, key=key)
+    if not quiet:
+        program = made.parts["kit.pyz"].sha256
+        size = megabytes(output.stat().st_size)
+        note(f"{output}: {len(made.items)} archives, {size}, for {', '.join(made.targets)}")
+        note(f"kit.pyz in it has sha256:{program}")
+
+
+def _key(file: Path) -> "SecretKey":
+    """Load a signing key; its passphrase is asked for only if it has one."""
+    from pyodide_offline.kits import signing
+
+    named = os.environ.get(PASSPHRASE_VARIABLE)
+    try:
+        return signing.load(file, named or "")
+    except SettingsError as error:
+        if named is not None or "passphrase" not in error.what:
+            raise
+    return signing.load(file, click.prompt("Passphrase of the key", hide_input=True, err=True))

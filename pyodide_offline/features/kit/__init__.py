@@ -1,0 +1,1 @@
+"""A kit made from a project's locks, and a command run from it where no network is."""

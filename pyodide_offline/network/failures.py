@@ -10,8 +10,11 @@ from urllib.parse import urlsplit
 
 from pyodide_offline import redact
 from pyodide_offline.errors import NetworkError
+from pyodide_offline.network.handshake import Refused
 from pyodide_offline.network.proxies import Upstream
-from pyodide_offline.network.refusals import PASSING
+from pyodide_offline.network.refusals import PASSING, refused
+
+_TLS_STEP = "Try again; if it stays, something on the way does not pass TLS on."
 
 
 def host_of(url: str) -> str:
@@ -34,6 +37,8 @@ def explain(
     import httpcore
     import httpx
 
+    from pyodide_offline.network.backend import EarlyBytesError
+
     if isinstance(error, httpcore.UnsupportedProtocol | httpx.InvalidURL):
         return NetworkError(f"{redact.url(url)} is not a usable address.", kind="garbage")
     host = host_of(url)
@@ -41,18 +46,32 @@ def explain(
     for cause in _causes(error):
         if isinstance(cause, NetworkError):
             return cause
+        if isinstance(cause, EarlyBytesError) and upstream:
+            parts = urlsplit(url)
+            early = Refused(200, problem="What it lets in is not TLS as the host speaks it.")
+            return refused(parts.hostname or "", parts.port or 443, upstream, early)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _untrusted(cause, url, upstream, environ, way)
+        if isinstance(cause, ssl.SSLEOFError):
+            return NetworkError(
+                f"TLS with {host} failed: the connection ends in the middle of it.",
+                why=way,
+                next_step=_TLS_STEP,
+                kind="tls",
+            )
         if isinstance(cause, ssl.SSLError):
             return NetworkError(
                 f"TLS with {host} failed: {_sentence(getattr(cause, 'reason', '') or str(cause))}",
                 why=way,
-                next_step="Try again; if it stays, something on the way does not pass TLS on.",
+                next_step=_TLS_STEP,
                 kind="tls",
             )
     if isinstance(error, httpcore.ConnectTimeout):
         return NetworkError(
-            f"{host} takes the connection, but never answers.", why=way, kind="mute"
+            f"{host} takes the connection, but never answers.",
+            why=way,
+            next_step=_TLS_STEP,
+            kind="mute",
         )
     if isinstance(error, httpcore.TimeoutException):
         return NetworkError(

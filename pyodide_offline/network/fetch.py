@@ -4,8 +4,9 @@
   timeout, because a slow line is not a broken one.
 - The way is ``transport``'s: our dialer, through the user's proxies; certificates are
   ``trust``'s.
-- Repeated, with a pause: failed connections, broken bodies, 429, 502, 503, 504. Other
-  answers of 400 and above are the server's last word (RFC 9110 §15.5).
+- Repeated, with a pause: connections that were refused or broke, broken bodies, 429, 502,
+  503, 504. Other answers of 400 and above are the server's last word (RFC 9110 §15.5), and
+  where there is no route or nobody answers, waiting would only be longer.
 - A download that breaks off goes on where it was (``partial``), and as long as it gets on,
   it is not given up.
 - Redirects are followed here, at most five, to where ``redirects`` lets them; Authorization
@@ -42,6 +43,7 @@ GAIN = 1 << 20  # bytes that make a download that broke off worth three tries mo
 _TRANSIENT = {429, 502, 503, 504}
 _ORIGIN_ONLY = {"authorization", "cookie"}
 _PAGES = ("text/html", "application/xhtml+xml")
+_PAGE_STARTS = (b"<!doctype", b"<html", b"<head")
 _T = TypeVar("_T")
 
 
@@ -99,6 +101,8 @@ def download(
                 part.write(chunk)
                 advance(len(chunk))
         plain, actual = part.digests()
+        if digest is None or actual != digest:
+            _refuse_page(response, part.beginning)
         if actual != digest:
             assert digest  # noqa: S101 - for mypy
             assert actual  # noqa: S101
@@ -279,8 +283,9 @@ def _is_page(response: "httpx.Response") -> bool:
     return kind.partition(";")[0].strip().lower() in _PAGES
 
 
-def _refuse_page(response: "httpx.Response") -> None:
-    if _is_page(response):
+def _refuse_page(response: "httpx.Response", beginning: bytes = b"") -> None:
+    """Refuse a page that says so, and one that can be seen by its ``beginning``."""
+    if _is_page(response) or beginning.lstrip()[:9].lower().startswith(_PAGE_STARTS):
         host = failures.host_of(str(response.url))
         raise NetworkError(
             f"A web page came from {host} instead of the file.",

@@ -12,6 +12,7 @@ from typing import IO, Self
 
 from pyodide_offline.digest import Digest, of_bytes
 
+_BEGINNING = 512  # bytes that tell a web page
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
@@ -20,10 +21,14 @@ class AnotherPartError(Exception):
 
 
 class Partial:
-    """``size`` is what has been written, in bytes; open while it is used as a context."""
+    """``size`` is what has been written, in bytes, ``beginning`` the first of them.
+
+    Open while it is used as a context.
+    """
 
     def __init__(self, target: Path, digest: Digest | None) -> None:
         self.size = 0
+        self.beginning = b""
         self._target = target
         self._wanted = digest
         self._etag = ""
@@ -69,6 +74,7 @@ class Partial:
         """Add what came."""
         assert self._file is not None  # noqa: S101 - for mypy
         self._file.write(chunk)
+        self.beginning += chunk[: _BEGINNING - len(self.beginning)]
         self._plain.update(chunk)
         if self._hash:
             self._hash.update(chunk)
@@ -80,7 +86,7 @@ class Partial:
         if self.size and self._file:
             self._file.seek(0)
             self._file.truncate()
-        self.size = 0
+        self.size, self.beginning = 0, b""
         self._start_hashes()
 
     def digests(self) -> tuple[Digest, Digest | None]:

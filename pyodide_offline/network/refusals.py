@@ -16,11 +16,13 @@ from pyodide_offline.network.proxies import Upstream, authority
 
 # Why a host or a proxy was not reached; the last line is what a proxy says that was reached.
 Kind = Literal[
-    "name", "dns", "refused", "silent", "untrusted", "tls", "mute", "broken", "other",
-    "login", "forbidden", "busy", "unreached", "garbage",
+    "name", "dns", "refused", "silent", "untrusted", "tls", "mute", "broken", "routeless",
+    "other", "login", "forbidden", "busy", "unreached", "garbage",
 ]  # fmt: skip
-# What may be otherwise a moment later. A refused login is never tried again.
-PASSING = {"dns", "refused", "silent", "tls", "mute", "broken", "other", "busy", "unreached"}
+# What may be otherwise a moment later. A refused login is never tried again. Who does not
+# answer at all (a host, name servers) was asked several times by the system before it gave
+# up, and a route that is not there does not come within seconds.
+PASSING = {"refused", "tls", "mute", "broken", "other", "busy", "unreached"}
 _MEANING = {
     400: "It does not take CONNECT to this port, or is no proxy.",
     401: "It wants a login in the way of a web server, which a proxy must not.",
@@ -43,6 +45,8 @@ _KINDS: dict[int, Kind] = {
     503: "unreached",
     504: "unreached",
 }
+_KERBEROS_STEP = "For Negotiate, install the extra pyodide-offline[kerberos], then: kinit"
+_SCHEME_STEP = "Ask who runs the proxy for a login by one of these, or for another proxy."
 _LOGIN_STEP = f"Set {USER_VARIABLE} and {PASSWORD_VARIABLE}, or give it a line in ~/.netrc."
 
 
@@ -91,7 +95,7 @@ def _login(upstream: Upstream, event: Refused) -> NetworkError:
     return _error(
         f"The proxy {upstream} wants a login of a kind that cannot be given.",
         [f"It offers: {offered}; known here: {', '.join(SCHEMES)}.", _named(upstream)],
-        "For Negotiate without a password: pip install 'pyodide-offline[kerberos]', then kinit.",
+        _KERBEROS_STEP if "negotiate" in event.offered else _SCHEME_STEP,
         "login",
         **_facts(upstream, event),
     )

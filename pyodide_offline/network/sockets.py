@@ -1,6 +1,7 @@
 """Connections that stay in our hands: plain sockets under asyncio, with or without TLS."""
 
 import asyncio
+import errno
 import socket
 import ssl
 import threading
@@ -10,6 +11,9 @@ from typing import Any, Protocol
 
 CHUNK = 65536
 PATIENCE = 2.5  # seconds for an address, while there is another one
+# Seconds for a name: where the first name server is dead, the second one has answered by then.
+LOOKUP = 6.5
+ROUTELESS = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 FOREVER = 86400.0  # for callees whose own limit must not come before ours
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
@@ -94,8 +98,9 @@ class Blocking:
 async def open_raw(host: str, port: int, family: int = 0) -> socket.socket:
     """Return a connected, non-blocking socket with TCP_NODELAY. Raises OSError.
 
-    The addresses of a name are tried in the system's order (RFC 6724), each but the last
-    for PATIENCE seconds.
+    A name is looked up for LOOKUP seconds at most. Its addresses are tried in the system's
+    order (RFC 6724), each but the last for PATIENCE seconds. The last one's error counts,
+    but for one that had no route: many a machine has none for IPv6.
     """
     loop = asyncio.get_running_loop()
     found = await resolve(host, port, family)
@@ -109,7 +114,8 @@ async def open_raw(host: str, port: int, family: int = 0) -> socket.socket:
                 await loop.sock_connect(made, address)
         except OSError as error:  # TimeoutError is one
             made.close()
-            problem = error
+            if number == 1 or error.errno not in ROUTELESS:
+                problem = error
         except BaseException:
             made.close()
             raise
@@ -119,7 +125,7 @@ async def open_raw(host: str, port: int, family: int = 0) -> socket.socket:
 
 
 async def resolve(host: str, port: int, family: int = 0) -> Sequence[_Found]:
-    """Return what getaddrinfo says. Raises socket.gaierror.
+    """Return what getaddrinfo says. Raises socket.gaierror, also after LOOKUP seconds.
 
     In a thread that nothing waits for: a resolver that hangs must not outlast a timeout,
     as it would in the loop's own pool, which is joined when the loop ends.
@@ -152,4 +158,8 @@ async def resolve(host: str, port: int, family: int = 0) -> Sequence[_Found]:
             loop.call_soon_threadsafe(tell, result, problem)
 
     threading.Thread(target=work, daemon=True, name=f"resolve {host}").start()
-    return await answer
+    try:
+        async with asyncio.timeout(LOOKUP):
+            return await answer
+    except TimeoutError as error:
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server answers") from error

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pyodide_offline import digest as digests
 from pyodide_offline.errors import (
@@ -257,10 +258,28 @@ def _official(session: Session, want: Want, *, renew: bool) -> Supplied:
                 next_step=f"Bring {want.file_name} into {session.cache_dir} by hand, "
                 "or use --bundle npm.",
             ) from error
+        if want.digest is None:
+            _refuse_other_files(target, want)
         return official_provenance(want, want.url)
 
     entry = session.store.fill(KIND, want.bundle_id, produce, expected=want.digest, replace=renew)
     return Supplied(want, entry, want.bundle_id, ())
+
+
+def _refuse_other_files(file: Path, want: Want) -> None:
+    """Raise IntegrityError for what is no bundle: this workerd would not look, and not start."""
+    from pyodide_offline.workers import bundle
+
+    try:
+        modules, why = bundle.decode(file.read_bytes()), "It has no modules."
+    except IntegrityError as error:
+        modules, why = [], error.why
+    if not modules:
+        raise IntegrityError(
+            f"What {urlsplit(want.url).hostname} sends is no Pyodide bundle.",
+            why=why,
+            next_step="A proxy may have changed it: ask who runs it, or use --bundle npm.",
+        )
 
 
 def official_provenance(want: Want, origin: str) -> Provenance:

@@ -2,9 +2,12 @@
 
 import ssl
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
+
+_YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
 
 class Authority:
@@ -45,7 +48,11 @@ class Issuer:
         self._authority.cert_pem.write_to_path(str(self.ca))
         self._names = names
 
-    def server(self) -> ssl.SSLContext:
+    def server(self, *names: str, expired: bool = False) -> ssl.SSLContext:
+        """Return a context for the names that are given, else for all of this issuer."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._authority.issue_cert("127.0.0.1", *self._names).configure_cert(context)
+        made = self._authority.issue_cert(
+            *(names or ("127.0.0.1", *self._names)), not_after=_YESTERDAY if expired else None
+        )
+        made.configure_cert(context)
         return context

@@ -30,7 +30,7 @@ _VARIABLES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_pro
 _NONE = "No proxy is named."
 # What a proxy's answer to CONNECT says of whose matter it is. Others: the network's.
 _POLICY = {200, 301, 302, 303, 307, 308, 403, 451, 511}
-_DUMB = ("mute", "silent", "broken", "other")
+_DUMB = ("mute", "silent", "broken", "routeless", "other")
 _HOST_UNKNOWN = {502, 503, 504}
 # Without the password in the shell's history.
 _LOGIN = (

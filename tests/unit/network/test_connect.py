@@ -1,5 +1,6 @@
 """The dialer against proxies that follow a script. Real ones: tests/e2e/test_proxies.py."""
 
+import errno
 import socket
 import threading
 import time
@@ -9,6 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from pyodide_offline.errors import NetworkError
+from pyodide_offline.network import connect, refusals
 from pyodide_offline.network.connect import Dialed, dial_sync
 from pyodide_offline.network.lockout import Lockout
 from pyodide_offline.network.proxies import parse
@@ -127,3 +129,10 @@ def test_a_host_that_is_none_is_refused() -> None:
     upstreams = [parse("127.0.0.1:1", "--proxy")]
     with pytest.raises(NetworkError, match="not a host name"):
         dial_sync("a\r\nb", 443, upstreams, environ={}, lockout=Lockout())
+
+
+@pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN])
+def test_that_there_is_no_route_is_no_matter_of_another_try(number: int) -> None:
+    kind, reason = connect.kind_of(OSError(number, "Network is unreachable"))
+    assert (kind, reason) == ("routeless", "Network is unreachable")
+    assert kind not in refusals.PASSING

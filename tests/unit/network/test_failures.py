@@ -8,6 +8,7 @@ import pytest
 
 from pyodide_offline.errors import NetworkError
 from pyodide_offline.network import failures, refusals
+from pyodide_offline.network.backend import EarlyBytesError
 from pyodide_offline.network.proxies import parse
 
 URL = "https://me:s3cret@registry.example:8443/x?sig=s3cret"
@@ -40,6 +41,19 @@ def test_each_failure_is_named_with_its_host_and_without_secrets(
     assert "s3cret" not in str(found)
 
 
+def test_what_a_proxy_lets_in_that_is_not_the_host_is_the_proxys_matter() -> None:
+    proxy = parse("http://me:s3cret@proxy.example:3128", "HTTPS_PROXY")
+    found = failures.explain(EarlyBytesError("x"), URL, proxy, environ={})
+    assert "proxy.example:3128 does not let registry.example:8443 through" in found.what
+    assert not failures.worth_another_try(found)
+
+
+def test_a_connection_that_ends_within_tls_is_said_in_words() -> None:
+    found = failures.explain(caused(ssl.SSLEOFError(8, "EOF")), URL, environ={})
+    assert "ends in the middle" in found.what
+    assert found.kind == "tls"
+
+
 def test_the_proxy_in_between_is_named_without_its_password() -> None:
     proxy = parse("http://me:s3cret@proxy.example:3128", "HTTPS_PROXY")
     found = failures.explain(httpcore.ReadTimeout("x"), URL, proxy, environ={})
@@ -64,7 +78,10 @@ def test_what_the_dialer_said_is_not_said_in_other_words() -> None:
     ("kind", "again"),
     [
         ("name", False),
-        ("dns", True),
+        ("dns", False),
+        ("silent", False),
+        ("routeless", False),
+        ("refused", True),
         ("untrusted", False),
         ("broken", True),
         ("unreached", True),
@@ -80,4 +97,4 @@ def test_only_what_may_pass_is_tried_again(kind: str, again: bool) -> None:
 def test_a_name_that_nobody_can_look_up_now_is_told_from_one_that_is_not_there() -> None:
     later = refusals.unreachable("a.example", 443, None, "dns")
     assert later.what == "a.example:443 is not found: no name server answers."
-    assert failures.worth_another_try(later)
+    assert later.kind == "dns"

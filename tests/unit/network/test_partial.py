@@ -73,3 +73,14 @@ def test_without_a_wanted_digest_there_is_only_the_sha256(tmp_path: Path) -> Non
         part.begin(200, {})
         part.write(b"x")
     assert part.digests() == (digests.of_bytes(b"x"), None)
+
+
+def test_the_beginning_is_that_of_the_last_whole_answer(part: Partial) -> None:
+    part.begin(200, {})
+    part.write(b"<html>" + b"x" * 1000)
+    part.write(b"more")
+    assert part.beginning == b"<html>" + b"x" * 506
+    part.restart()
+    part.write(b"01")
+    part.write(b"23")
+    assert part.beginning == b"0123"

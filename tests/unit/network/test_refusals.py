@@ -2,6 +2,7 @@
 
 import pytest
 
+from pyodide_offline import redact
 from pyodide_offline.errors import NetworkError
 from pyodide_offline.network import refusals
 from pyodide_offline.network.handshake import Refused
@@ -35,6 +36,15 @@ def test_logins_and_garbage(event: Refused, text: str) -> None:
     error = refusals.refused("example.com", 443, _PROXY, event)
     assert text in error.why
     assert error.next_step
+
+
+@pytest.mark.parametrize(
+    ("offered", "step"), [("negotiate", "kinit"), ("bearer", "Ask who runs the proxy")]
+)
+def test_kerberos_is_told_of_where_the_proxy_offers_it(offered: str, step: str) -> None:
+    event = Refused(407, login="unknown", offered=(offered,))
+    error = refusals.refused("example.com", 443, _PROXY, event)
+    assert step in redact.text(error.next_step)
 
 
 def test_without_a_proxy_the_variable_that_would_name_one_is_told() -> None:

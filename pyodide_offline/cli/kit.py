@@ -11,7 +11,6 @@ import click
 
 from pyodide_offline.cli import kit_pack, kit_run, options, render
 from pyodide_offline.cli.bars import megabytes
-from pyodide_offline.errors import IntegrityError
 from pyodide_offline.kits.reading import Head
 from pyodide_offline.kits.trust import Terms
 from pyodide_offline.progress import Progress, working
@@ -103,9 +102,9 @@ def trusting(function: F) -> F:
 
 
 def signing(function: F) -> F:
-    """Add --key, for a secret one."""
+    """Add --sign."""
     return click.option(
-        "--key",
+        "--sign",
         "key_file",
         type=click.Path(path_type=Path),
         metavar="FILE",
@@ -334,16 +333,9 @@ def join(files: tuple[Path, ...], output: Path) -> None:
 
 
 def _head(files: tuple[Path, ...]) -> Head:
-    from pyodide_offline.kits.reading import Reading
-    from pyodide_offline.kits.volumes import opened
+    from pyodide_offline.kits import volumes
 
-    with opened(files) as (source, faults):
-        reading = Reading(source)
-        head = reading.head()
-        found = [*faults, *reading.faults]
-    if head is None or reading.faults:
-        raise IntegrityError(f"{files[0]} is no kit that can be read.", why=str(found[0]))
-    return head
+    return volumes.head(files)
 
 
 def _progress(quiet: bool) -> Progress:

@@ -11,6 +11,7 @@ from pyodide_offline.cli.bars import megabytes, note
 from pyodide_offline.errors import SettingsError
 
 if TYPE_CHECKING:
+    from pyodide_offline.kits.reading import Head
     from pyodide_offline.kits.signing import SecretKey
 
 PASSPHRASE_VARIABLE = "PYODIDE_OFFLINE_KIT_PASSPHRASE"  # noqa: S105 - a variable's name
@@ -58,6 +59,12 @@ Examples:
     metavar="FILE",
     help="Sign it with this secret key (see kit keygen).",
 )
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    metavar="KIT",
+    help="Leave out what this kit has; it must be unpacked first.",
+)
 @click.option("--name", default="", help="The kit's name.  [default: the folder's]")
 @click.option("--serial", type=click.IntRange(min=0), default=1, help="Grows with each kit.")
 @options.proxying
@@ -72,6 +79,7 @@ def pack(
     target_python: str,
     pin_now: bool,
     key_file: Path | None,
+    base: Path | None,
     name: str,
     serial: int,
     proxies: tuple[str, ...],
@@ -101,12 +109,18 @@ def pack(
     )
     order = feature.Order(targets, target_python, pin_now, name, serial)
     key = _key(key_file) if key_file else None
-    made = feature.pack(session, output.absolute(), order, key=key)
+    made = feature.pack(session, output.absolute(), order, key=key, base=_head(base))
     if not quiet:
         program = made.parts["kit.pyz"].sha256
         size = megabytes(output.stat().st_size)
         note(f"{output}: {len(made.items)} archives, {size}, for {', '.join(made.targets)}")
         note(f"kit.pyz in it has sha256:{program}")
+
+
+def _head(kit: Path | None) -> "Head | None":
+    from pyodide_offline.kits.volumes import head
+
+    return None if kit is None else head([kit])
 
 
 def _key(file: Path) -> "SecretKey":

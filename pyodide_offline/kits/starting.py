@@ -9,9 +9,8 @@ from operator import or_
 from pathlib import Path
 
 from pyodide_offline.errors import IntegrityError, PyodideOfflineError, SettingsError
-from pyodide_offline.kits import bootstrap, places, signature, trust, unpacking
-from pyodide_offline.kits.reading import Fault, Reading
-from pyodide_offline.kits.volumes import opened
+from pyodide_offline.kits import bootstrap, places, signature, trust, unpacking, volumes
+from pyodide_offline.kits.reading import Fault
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -125,15 +124,12 @@ def _rollback(found: argparse.Namespace) -> int:
     return 0
 
 
-def _list(found: argparse.Namespace) -> int:
-    with opened(found.file) as (source, faults):
-        reading = Reading(source)
-        head = reading.head()
-    if head is None:
-        raise IntegrityError("This is no kit that can be read.", why=str(reading.faults[0]))
+def _inspect(found: argparse.Namespace) -> int:
+    head = volumes.head(found.file)
+    print(f"{head.manifest.name}, serial {head.manifest.serial}")
     for item in head.manifest.items:
         print(f"{item.kind:12} {item.size:>11} {item.sha256[:12]} {item.name} {item.version}")
-    return bits([*faults, *reading.faults])
+    return 0
 
 
 def _terms(found: argparse.Namespace) -> trust.Terms:
@@ -154,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> None:
         one = commands.add_parser(name, help=text, description=text)
         one.set_defaults(command=command)
-        if name != "list":
+        if name != "inspect":
             one.add_argument("--store-dir", type=Path, help="the store, by default the user's")
         if name != "rollback":
             # What was unpacked last may be run without its file.
@@ -171,5 +167,5 @@ def _parser() -> argparse.ArgumentParser:
     add("unpack", _unpack, "Put a kit into the store and switch to it.")
     add("run", _run, "Unpack a kit and run the command after -- with all that it brings.")
     add("rollback", _rollback, "Switch to the generation before.")
-    add("list", _list, "List what is in a kit.")
+    add("inspect", _inspect, "List what is in a kit.")
     return parser

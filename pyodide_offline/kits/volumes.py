@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from pyodide_offline import disk
 from pyodide_offline.errors import IntegrityError, StorageError
-from pyodide_offline.kits.reading import INCOMPLETE, Fault, Reading, Source
+from pyodide_offline.kits.reading import INCOMPLETE, Fault, Head, Reading, Source
 
 HEAD = 512
 _MAGIC = b"pyodide-offline kit volume 1\n"
@@ -97,6 +97,17 @@ def opened(paths: Sequence[Path], *, check: bool = False) -> Iterator[tuple[Sour
                 parts[volume.number] = volume, file
         faults += _missing([volume for volume, _ in parts.values()])
         yield Joined(list(parts.values())), faults
+
+
+def head(paths: Sequence[Path]) -> Head:
+    """Return what a kit says of itself. Raises IntegrityError, StorageError."""
+    with opened(paths) as (source, faults):
+        reading = Reading(source)
+        found = reading.head()
+        against = [*faults, *reading.faults]
+    if found is None or reading.faults:
+        raise IntegrityError(f"{paths[0]} is no kit that can be read.", why=str(against[0]))
+    return found
 
 
 def split(kit: Path, folder: Path, size: int) -> list[Path]:

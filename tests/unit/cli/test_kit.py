@@ -83,7 +83,7 @@ def test_merge_has_all_of_both_and_is_signed_anew(program, kit):
     more = dataclasses.replace(manifest, items=(*manifest.items[:2], item), serial=8)
     write(program.folder / "more.kit", more, blobs)
     program("kit", "keygen", "k", "--no-passphrase")
-    done = program("kit", "merge", "my.kit", "more.kit", "-o", "all.kit", "--key", "k")
+    done = program("kit", "merge", "my.kit", "more.kit", "-o", "all.kit", "--sign", "k")
     assert done.stdout == "all.kit: example, serial 8, 5 items\n", done.stderr
     assert program("kit", "verify", "all.kit", "--key", "k.pub").returncode == 0
     data = bytearray(kit.read_bytes())

@@ -47,7 +47,7 @@ def test_a_kit_is_verified_and_unpacked_with_the_standard_library_only(
     assert "4 blobs written" in done.stdout
     assert "4 there before" in start("unpack", "my.kit").stdout
     assert (tmp_path / "target" / ".cache/pyodide-offline/v1/kits/current").exists()
-    assert "@scope/npm-one 1.0.0" in start("list", "my.kit").stdout
+    assert "@scope/npm-one 1.0.0" in start("inspect", "my.kit").stdout
     done = start("rollback")
     assert done.returncode == 9
     assert "no generation before" in done.stderr

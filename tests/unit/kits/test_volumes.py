@@ -99,6 +99,9 @@ def test_what_cannot_be_split_or_opened_is_told(kit: Path, tmp_path: Path) -> No
     shutil.copy(Path(__file__), tmp_path / "text")
     with pytest.raises(IntegrityError, match="is no kit"):
         volumes.split(tmp_path / "text", tmp_path, 2000)
+    with pytest.raises(IntegrityError, match="can be read"):
+        volumes.head([tmp_path / "text"])
+    assert volumes.head([kit]).manifest.name == "example"
     with pytest.raises(StorageError, match="cannot be read"), volumes.opened([tmp_path / "none"]):
         pass
 

@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -14,9 +14,6 @@ from pyodide_offline.cli.bars import megabytes
 from pyodide_offline.kits.reading import Head
 from pyodide_offline.kits.trust import Terms
 from pyodide_offline.progress import Progress, working
-
-if TYPE_CHECKING:
-    from pyodide_offline.kits.signing import SecretKey
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -112,15 +109,6 @@ def signing(function: F) -> F:
     )(function)
 
 
-def secret_key(path: Path | None) -> "SecretKey | None":
-    """Load the key that is to sign; ask for its passphrase where it has one."""
-    from pyodide_offline.kits import signing
-
-    if path is None:
-        return None
-    return signing.load(path, _phrase() if signing.locked(path) else "")
-
-
 @click.group(epilog=_EPILOG)
 def kit() -> None:
     """All for a machine without any network, in one signed file."""
@@ -137,7 +125,7 @@ def keygen(file: Path, no_passphrase: bool) -> None:
     """Make a key that signs kits; the public one lies beside it (.pub)."""
     from pyodide_offline.kits import signing
 
-    phrase = "" if no_passphrase else _phrase(confirm=True)
+    phrase = "" if no_passphrase else kit_pack.passphrase(confirm=True)
     key = signing.generate()
     signing.save(key, file, phrase)
     click.echo(f"{file}: keep it; {file.name}.pub: give it to those who get kits")
@@ -318,7 +306,7 @@ def merge(files: tuple[Path, ...], output: Path, serial: int | None, key_file: P
         for name, at in layout.places(head.manifest, head.data, head.signature).items()
     }
     manifest = comparing.merged([head.manifest for head in heads.values()], serial)
-    done = writing.write(output, manifest, blobs, key=secret_key(key_file))
+    done = writing.write(output, manifest, blobs, key=kit_pack.secret_key(key_file))
     click.echo(f"{output}: {_title(done.name, done.serial)}, {len(done.items)} items")
 
 
@@ -351,13 +339,3 @@ def _total(files: tuple[Path, ...]) -> int | None:
 
 def _title(name: str, serial: int) -> str:
     return f"{name}, serial {serial}"
-
-
-def _phrase(*, confirm: bool = False) -> str:
-    named = os.environ.get("PYODIDE_OFFLINE_KIT_PASSPHRASE")
-    if named is not None:
-        return named
-    found: str = click.prompt(
-        "Passphrase of the key", hide_input=True, confirmation_prompt=confirm, err=True
-    )
-    return found

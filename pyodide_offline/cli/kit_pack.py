@@ -8,7 +8,6 @@ import click
 
 from pyodide_offline.cli import options
 from pyodide_offline.cli.bars import megabytes, note
-from pyodide_offline.errors import SettingsError
 
 if TYPE_CHECKING:
     from pyodide_offline.kits.reading import Head
@@ -108,7 +107,7 @@ def pack(
         hand_on=True,
     )
     order = feature.Order(targets, target_python, pin_now, name, serial)
-    key = _key(key_file) if key_file else None
+    key = secret_key(key_file)
     made = feature.pack(session, output.absolute(), order, key=key, base=_head(base))
     if not quiet:
         program = made.parts["kit.pyz"].sha256
@@ -123,14 +122,21 @@ def _head(kit: Path | None) -> "Head | None":
     return None if kit is None else head([kit])
 
 
-def _key(file: Path) -> "SecretKey":
+def secret_key(file: Path | None) -> "SecretKey | None":
     """Load a signing key; its passphrase is asked for only if it has one."""
     from pyodide_offline.kits import signing
 
+    if file is None:
+        return None
+    return signing.load(file, passphrase() if signing.locked(file) else "")
+
+
+def passphrase(*, confirm: bool = False) -> str:
+    """Return the variable's passphrase, else the one that a person types."""
     named = os.environ.get(PASSPHRASE_VARIABLE)
-    try:
-        return signing.load(file, named or "")
-    except SettingsError as error:
-        if named is not None or "passphrase" not in error.what:
-            raise
-    return signing.load(file, click.prompt("Passphrase of the key", hide_input=True, err=True))
+    if named is not None:
+        return named
+    found: str = click.prompt(
+        "Passphrase of the key", hide_input=True, confirmation_prompt=confirm, err=True
+    )
+    return found

@@ -63,7 +63,7 @@ def run(work: Callable[[], Coroutine[Any, Any, _T]], seconds: float) -> _T:
         with asyncio.Runner(loop_factory=_Loop) as runner:
             return runner.run(bounded())
     except TimeoutError as error:
-        raise NetworkError(f"There was no answer within {seconds:.0f} seconds.") from error
+        raise NetworkError(f"There was no answer within {seconds:g} seconds.") from error
 
 
 async def addresses(name: str) -> list[str]:

@@ -56,5 +56,5 @@ def test_a_resolver_that_hangs_is_given_up_and_left_behind(monkeypatch: pytest.M
 
 
 def test_the_whole_is_bounded() -> None:
-    with pytest.raises(NetworkError, match="no answer within 0 seconds"):
+    with pytest.raises(NetworkError, match=r"no answer within 0\.05 seconds"):
         lookup.run(lambda: asyncio.sleep(30), 0.05)

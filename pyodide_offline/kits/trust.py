@@ -52,7 +52,7 @@ def judge(head: Head, known: Known, terms: Terms) -> Judgement:
     key = None
     if head.signature is None:
         if not terms.unsigned:
-            faults.append(Fault(NAME, "nobody has signed it", UNTRUSTED))
+            faults.append(Fault(NAME, "nobody has signed it (see --allow-unsigned)", UNTRUSTED))
     else:
         try:
             key, why = _signer(head, head.signature, known, terms)
@@ -63,6 +63,7 @@ def judge(head: Head, known: Known, terms: Terms) -> Judgement:
     last = known.serials.get(_label(head, key), -1)
     if head.manifest.serial < last and not terms.downgrade:
         reason = f"its serial {head.manifest.serial} is lower than {last}, which was here before"
+        reason += " (see --allow-downgrade)"
         faults.append(Fault(NAME, reason, UNTRUSTED))
     return Judgement(tuple(faults), key)
 

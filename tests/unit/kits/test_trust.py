@@ -52,7 +52,7 @@ def test_the_key_that_a_kit_offers_is_taken_only_when_asked_and_once(head: Head)
 
 def test_an_unsigned_kit_needs_the_users_word(head: Head) -> None:
     bare = dataclasses.replace(head, signature=None)
-    assert _against(bare, PINNED, Terms()) == ["nobody has signed it"]
+    assert _against(bare, PINNED, Terms()) == ["nobody has signed it (see --allow-unsigned)"]
     assert _against(bare, PINNED, Terms(unsigned=True)) == []
 
 

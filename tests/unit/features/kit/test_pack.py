@@ -11,6 +11,7 @@ from pyodide_offline.distribution.npmlock import Package
 from pyodide_offline.distribution.pythonlock import Locked, Wheel
 from pyodide_offline.errors import ProjectError
 from pyodide_offline.features.kit import locks, pack
+from pyodide_offline.kits import volumes
 from pyodide_offline.kits.reading import Reading
 from pyodide_offline.workers import supply
 from pyodide_offline.workers.probe import Want
@@ -131,3 +132,14 @@ def test_a_package_without_a_wheel_for_a_target_is_an_error(project, tmp_path, m
     monkeypatch.setattr(locks, "wheels", lambda *_, **__: (Locked("x", "1", (wheel,)),))
     with pytest.raises(ProjectError, match="x 1 has no wheel for linux-x64"):
         pack.pack(project, tmp_path / "one.kit", order())
+
+
+def test_what_the_base_has_is_left_out(project, tmp_path):
+    pack.pack(project, tmp_path / "old.kit", order())
+    newer = pack.Order(("linux-x64",), serial=2)
+    made = pack.pack(
+        project, tmp_path / "new.kit", newer, base=volumes.head([tmp_path / "old.kit"])
+    )
+    assert made.carried == {}
+    assert len(made.items) == 6
+    assert (tmp_path / "new.kit").stat().st_size < (tmp_path / "old.kit").stat().st_size

@@ -60,3 +60,7 @@ class Scripted:
                 client.sendall(answer)
             if self._hold:
                 self._over.wait(30)
+            # An end, and never a reset, which is what closing over unread bytes is.
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(65536):
+                pass

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pyodide_offline.workers.toolchain.wrangler import DEFAULT_VERSION
 from tests.peers import netns
 from tests.peers.wrangler import copy_example
 
@@ -33,6 +34,17 @@ class Machine:
             "PYODIDE_OFFLINE_CACHE_DIR": str(self.cache_dir),
             "NO_COLOR": "1",
         }
+
+    @property
+    def node_modules(self) -> Path:
+        """Where the managed wrangler is that `run` takes; those of other tests lie beside it."""
+        trees = self.home / ".cache" / "pyodide-offline" / "v1" / "trees" / "wrangler"
+        return next(trees.glob(f"{DEFAULT_VERSION}-*/lib/node_modules"))
+
+    @property
+    def workerd(self) -> Path:
+        """The workerd of that wrangler."""
+        return next(self.node_modules.glob("@cloudflare/workerd-*/bin/workerd"))
 
 
 @pytest.fixture(scope="session")

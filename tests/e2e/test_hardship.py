@@ -110,8 +110,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(
     command = [PROGRAM, "prefetch", "-q", "--store-dir", str(disk / "store")]
     env = machine.env
     if what == "a bundle":
-        (workerd,) = (machine.home / ".cache").rglob("@cloudflare/workerd-*/bin/workerd")
-        command += ["--workerd", str(workerd)]
+        command += ["--workerd", str(machine.workerd)]
         env["npm_config_registry"] = registry(prefetched, env)
     done = subprocess.run(
         [*unshare(), "--mount", "sh", "-c", script, "sh", str(disk), *command],

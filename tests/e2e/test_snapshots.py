@@ -208,6 +208,11 @@ def test_a_truncated_snapshot_costs_nothing(machine: Machine, start: Starter) ->
     with start(name="after") as server:
         assert loaded(server) == []
         assert "entry-1" in server.get("/")
+    # The machine is that of other tests too.
+    subprocess.run([PROGRAM, "cache", "verify", "--repair"], env=machine.env, check=False)
+    assert (
+        subprocess.run([PROGRAM, "cache", "verify"], env=machine.env, check=False).returncode == 0
+    )
 
 
 def test_none_is_used_when_none_is_wanted(start: Starter) -> None:

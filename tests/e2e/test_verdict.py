@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pyodide_offline.workers.toolchain.wrangler import DEFAULT_VERSION
 from tests.e2e.conftest import PROGRAM, Machine
 from tests.peers.workerd import URL
 
@@ -54,12 +53,8 @@ def test_a_taken_port_names_its_holder(machine: Machine, prefetched: Path) -> No
 def test_workerds_own_words_are_explained(
     machine: Machine, prefetched: Path, tmp_path: Path
 ) -> None:
-    trees = machine.home / ".cache" / "pyodide-offline" / "v1" / "trees" / "wrangler"
-    # Others, of other tests, may lie beside it.
-    found = next(trees.glob(f"{DEFAULT_VERSION}-*/lib/node_modules"))
-    binary = next(found.glob("@cloudflare/workerd-*/bin/workerd"))
     wrapper = tmp_path / "workerd"
-    wrapper.write_text(WRAPPER.format(url=URL.format("x"), workerd=binary))
+    wrapper.write_text(WRAPPER.format(url=URL.format("x"), workerd=machine.workerd))
     wrapper.chmod(0o755)
     status, said = run(machine, prefetched, "--port", "0", MINIFLARE_WORKERD_PATH=str(wrapper))
     assert status == 1

@@ -1,7 +1,6 @@
-"""httpcore's network, over our dialer: blocking, and for asyncio.
+"""httpcore's network, over our dialer.
 
     pool = httpcore.ConnectionPool(network_backend=Dialing(upstreams, environ=environ))
-    pool = httpcore.AsyncConnectionPool(network_backend=AsyncDialing(upstreams, environ=environ))
 
 httpcore believes that it is connected to the target itself. So whatever the way was (each
 kind of proxy, of login, TLS to the proxy), TLS to the target is httpcore's: ``sni_hostname``
@@ -24,7 +23,6 @@ from pyodide_offline.network import connect
 from pyodide_offline.network.connect import Dialed
 from pyodide_offline.network.nested import Nested
 from pyodide_offline.network.proxies import Upstream
-from pyodide_offline.network.sockets import Streams
 
 _SocketOption = (
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
@@ -141,123 +139,6 @@ class Stream(httpcore.NetworkStream):
         if info == "is_readable":
             return _readable(self._socket)
         return self._socket if info == "socket" else None
-
-
-class AsyncDialing(httpcore.AsyncNetworkBackend):
-    """The same for asyncio."""
-
-    def __init__(
-        self,
-        upstreams: Sequence[Upstream] = (),
-        *,
-        environ: Mapping[str, str],
-        address: str = "",
-        trust: ssl.SSLContext | None = None,
-    ) -> None:
-        self._upstreams = upstreams
-        self._environ = environ
-        self._address = address
-        self._trust = trust
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,  # noqa: ARG002 - the dialer has no use for it
-        socket_options: Iterable[_SocketOption] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Dial. Raises NetworkError, SettingsError."""
-        dialed = await connect.dial(
-            self._address or host,
-            port,
-            self._upstreams,
-            environ=self._environ,
-            timeout=timeout or connect.TIMEOUT,
-            trust=self._trust,
-        )
-        if dialed.socket is not None:
-            _set(dialed.socket, socket_options)
-        return AsyncStream(dialed)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
-
-
-class AsyncStream(httpcore.AsyncNetworkStream):
-    """A connection as asyncio's streams, which are made when it is known whether TLS comes."""
-
-    def __init__(self, dialed: Dialed) -> None:
-        self._socket = dialed.socket
-        self._early = dialed.early
-        self._streams = dialed.streams
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return what came, b"" at the end; ``timeout`` in seconds."""
-        if self._early:
-            early, self._early = self._early[:max_bytes], self._early[max_bytes:]
-            return early
-        with _mapped(httpcore.ReadTimeout, httpcore.ReadError):
-            async with asyncio.timeout(timeout):
-                reader, _ = await self._opened()
-                return await reader.read(max_bytes)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all of it."""
-        with _mapped(httpcore.WriteTimeout, httpcore.WriteError):
-            async with asyncio.timeout(timeout):
-                _, writer = await self._opened()
-                writer.write(buffer)
-                await writer.drain()
-
-    async def aclose(self) -> None:
-        """Close it at once: an answer to our end of TLS is not waited for."""
-        if self._streams is not None:
-            self._streams[1].transport.abort()
-            await asyncio.sleep(0)
-        elif self._socket is not None:
-            self._socket.close()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Do TLS's handshake; closes the connection where that fails."""
-        if self._early:
-            await self.aclose()
-            raise EarlyBytesError("The server speaks before TLS has begun.")
-        try:
-            with _mapped(httpcore.ConnectTimeout, httpcore.ConnectError):
-                async with asyncio.timeout(timeout):
-                    if self._streams is None:
-                        self._streams = await asyncio.open_connection(
-                            sock=self._socket, ssl=ssl_context, server_hostname=server_hostname
-                        )
-                    else:
-                        await self._streams[1].start_tls(
-                            ssl_context, server_hostname=server_hostname
-                        )
-        except BaseException:
-            await self.aclose()
-            raise
-        return self
-
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's own signature
-        """Return what httpcore asks for, None for what is not known."""
-        if self._streams is None:
-            return self._socket if info == "socket" else None
-        if info == "is_readable":
-            reader, writer = self._streams
-            return reader.at_eof() or writer.is_closing()
-        return self._streams[1].get_extra_info(info)
-
-    async def _opened(self) -> Streams:
-        if self._streams is None:
-            self._streams = await asyncio.open_connection(sock=self._socket)
-        return self._streams
 
 
 @contextmanager

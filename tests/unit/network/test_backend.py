@@ -12,7 +12,7 @@ import httpcore
 import pytest
 
 from pyodide_offline.errors import NetworkError
-from pyodide_offline.network.backend import AsyncDialing, Dialing
+from pyodide_offline.network.backend import Dialing
 from pyodide_offline.network.proxies import Upstream, parse
 from tests.peers.authority import Authority
 from tests.peers.registry import Answer, Registry
@@ -47,77 +47,55 @@ def _get(
     authority: Authority,
     upstreams: Sequence[Upstream] = (),
     extensions: Mapping[str, Any] | None = None,
-    *,
-    loop: bool,
     **options: Any,
 ) -> bytes:
-    """Fetch by the backend for asyncio, or by the blocking one."""
+    """Fetch twice, the second time over the same connection."""
     context = ssl.create_default_context(cafile=authority.ca)
     trust = ssl.create_default_context(cafile=authority.ca)
     options |= {"environ": {}, "trust": trust}
     more: dict[str, Any] = {"timeout": dict.fromkeys(("connect", "read", "write"), 10.0)}
     more |= extensions or {}
-
-    async def by_loop() -> bytes:
-        backend = AsyncDialing(upstreams, **options)
-        async with httpcore.AsyncConnectionPool(context, network_backend=backend) as pool:
-            await pool.request("GET", url, extensions=more)
-            again = await pool.request("GET", url, extensions=more)  # over the same connection
-            return again.content
-
-    if loop:
-        return asyncio.run(by_loop())
     backend = Dialing(upstreams, **options)
     with httpcore.ConnectionPool(context, network_backend=backend) as pool:
         pool.request("GET", url, extensions=more)
         return pool.request("GET", url, extensions=more).content
 
 
-both = pytest.mark.parametrize("loop", [False, True], ids=["blocking", "asyncio"])
+def test_a_target_is_reached_directly(secure: Registry, authority: Authority) -> None:
+    assert len(_get(f"{secure.origin}/a", authority)) == 250_000
 
 
-@both
-def test_a_target_is_reached_directly(secure: Registry, authority: Authority, loop: bool) -> None:
-    assert len(_get(f"{secure.origin}/a", authority, loop=loop)) == 250_000
-
-
-@both
 @pytest.mark.parametrize("tls", [False, True], ids=["http proxy", "https proxy"])
 def test_a_target_is_reached_through_a_proxy_with_a_login(
-    secure: Registry, authority: Authority, loop: bool, tls: bool
+    secure: Registry, authority: Authority, tls: bool
 ) -> None:
     names = {(NAME, 443): ("127.0.0.1", _port(secure))}
     with Proxy(names, LOGIN, tls=authority.server() if tls else None) as proxy:
-        got = _get(f"https://{NAME}/a", authority, _named(proxy), loop=loop)
+        got = _get(f"https://{NAME}/a", authority, _named(proxy))
         assert proxy.asked == [(NAME, 443)]
     assert len(got) == 250_000
 
 
-@both
 def test_by_address_through_a_proxy_the_certificate_is_checked_against_the_name(
-    secure: Registry, authority: Authority, loop: bool
+    secure: Registry, authority: Authority
 ) -> None:
     names = {("192.0.2.7", 443): ("127.0.0.1", _port(secure))}
     with Proxy(names, LOGIN) as proxy:
         sni = {"sni_hostname": NAME}
-        assert _get("https://192.0.2.7/a", authority, _named(proxy), sni, loop=loop)
+        assert _get("https://192.0.2.7/a", authority, _named(proxy), sni)
         with pytest.raises(httpcore.ConnectError, match="IP address mismatch"):
-            _get("https://192.0.2.7/a", authority, _named(proxy), loop=loop)
+            _get("https://192.0.2.7/a", authority, _named(proxy))
 
 
-@both
-def test_an_address_stands_in_for_the_name(
-    secure: Registry, authority: Authority, loop: bool
-) -> None:
+def test_an_address_stands_in_for_the_name(secure: Registry, authority: Authority) -> None:
     url = f"https://{NAME}:{_port(secure)}/a"
-    assert _get(url, authority, address="127.0.0.1", loop=loop)
+    assert _get(url, authority, address="127.0.0.1")
     assert secure.requests[0].headers["host"] == f"{NAME}:{_port(secure)}"
 
 
-@both
-def test_what_the_dialer_says_comes_through(authority: Authority, loop: bool) -> None:
+def test_what_the_dialer_says_comes_through(authority: Authority) -> None:
     with Proxy({}, LOGIN) as proxy, pytest.raises(NetworkError, match="502 Unknown"):
-        _get(f"https://{NAME}/a", authority, _named(proxy), loop=loop)
+        _get(f"https://{NAME}/a", authority, _named(proxy))
 
 
 @contextmanager
@@ -140,37 +118,30 @@ def _speaking_first(behind_head: bytes) -> Iterator[str]:
             server.shutdown(socket.SHUT_RDWR)
 
 
-@both
-def test_bytes_that_came_with_the_proxys_answer_are_read_first(
-    authority: Authority, loop: bool
-) -> None:
+def test_bytes_that_came_with_the_proxys_answer_are_read_first(authority: Authority) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nearly"
     with _speaking_first(answer) as url:
         upstreams = [parse(url, "HTTP_PROXY")]
-        assert _get(f"http://{NAME}/", authority, upstreams, loop=loop) == b"early"
+        assert _get(f"http://{NAME}/", authority, upstreams) == b"early"
         with pytest.raises(httpcore.ConnectError, match="before TLS"):
-            _get(f"https://{NAME}/", authority, upstreams, loop=loop)
+            _get(f"https://{NAME}/", authority, upstreams)
 
 
-@both
-def test_silence_ends_at_the_timeout(authority: Authority, loop: bool) -> None:
+def test_silence_ends_at_the_timeout(authority: Authority) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}/"
         with pytest.raises(httpcore.ReadTimeout):
-            _get(url, authority, extensions={"timeout": {"read": 0.05}}, loop=loop)
+            _get(url, authority, extensions={"timeout": {"read": 0.05}})
         with pytest.raises(httpcore.ConnectTimeout):
             _get(
                 url.replace("http:", "https:"),
                 authority,
                 extensions={"timeout": {"connect": 0.05}},
-                loop=loop,
             )
 
 
-def test_the_blocking_one_dials_where_a_loop_runs_already(
-    secure: Registry, authority: Authority
-) -> None:
+def test_it_dials_where_a_loop_runs_already(secure: Registry, authority: Authority) -> None:
     async def within() -> bytes:
-        return _get(f"{secure.origin}/a", authority, loop=False)
+        return _get(f"{secure.origin}/a", authority)
 
     assert asyncio.run(within())

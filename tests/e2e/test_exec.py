@@ -3,7 +3,6 @@
 import fcntl
 import os
 import pty
-import re
 import signal
 import site
 import socket
@@ -22,10 +21,10 @@ from pathlib import Path
 import pytest
 
 import pyodide_offline
-from tests.e2e.conftest import PROGRAM, Machine
+from tests.e2e import hashless
+from tests.e2e.conftest import Machine
 from tests.peers import corporate
 from tests.peers.tunnelling import Proxy
-from tests.peers.wrangler import copy_example
 
 pytestmark = [
     pytest.mark.e2e,
@@ -34,10 +33,7 @@ pytestmark = [
 ]
 
 HOST = "far.example"
-ORIGIN = "pyodide-capnp-bin.edgeworker.net"
 NOBODY = 65534
-# wrangler's own calls home have nowhere to go there.
-QUIET = {"CLOUDFLARE_CF_FETCH_ENABLED": "false", "WRANGLER_SEND_METRICS": "false"}
 
 ASK = """
 import socket
@@ -411,33 +407,6 @@ def test_a_workerd_without_a_hash_gets_its_bundle_by_itself(
     machine: Machine, counting_network: None, tmp_path: Path
 ) -> None:
     """wrangler 4.86.0 in a scene without DNS: the same as through `tunnel --hosts`."""
-    project = copy_example("starlette", tmp_path / "a project", "2026-04-26")
-    prefetch = [PROGRAM, "prefetch", "--wrangler", "4.86.0", "--bundle", "npm"]
-    # In a folder of its own: other releases take the same content under other names.
-    own = {**machine.env, "PYODIDE_OFFLINE_CACHE_DIR": str(tmp_path / "cache")}
-    done = subprocess.run(
-        prefetch, cwd=project, env=own, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    folder = re.search(r"reads its bundle from (.+)", done.stdout)
-    assert folder
-    (bundle,) = Path(folder[1]).rglob("pyodide_*.capnp.bin")
-    (wrangler,) = machine.home.rglob("wrangler/4.86.0-*/bin/wrangler")
-    command = [PROGRAM, "exec", "--wrangler", "4.86.0", "--"]
-    seen = corporate.play(
-        [*command, str(wrangler), "dev", "--ip", "127.0.0.1", "--port", "8787"],
-        host=ORIGIN,
-        file=bundle,
-        folder=tmp_path / "scene",
-        cwd=project,
-        env={**machine.env, **QUIET},
-        port=8787,
-        paths=["/"],
-    )
-    assert "Starlette" in seen.pages["/"], seen
-    assert seen.asked[0].startswith(f"{ORIGIN}/pyodide_0.28.2_"), seen
-    assert [ORIGIN, 443] in seen.connects
+    seen = hashless.start(machine, tmp_path, "exec")
     assert seen.hosts_meanwhile.encode() == seen.hosts_after.encode() == corporate.HOSTS
     assert "127.0.0.1:8787" in seen.output
-    assert "secret" not in seen.output
-    assert "0 refused, 0 failed" in seen.output

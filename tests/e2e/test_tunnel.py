@@ -18,19 +18,16 @@ from typing import Any
 import pytest
 
 from pyodide_offline.network.tunnel import raise_limit
+from tests.e2e import hashless
 from tests.e2e.conftest import PROGRAM, Machine
 from tests.peers import corporate
 from tests.peers.tunnelling import Proxy
-from tests.peers.wrangler import copy_example
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 HOST = "far.example"
-ORIGIN = "pyodide-capnp-bin.edgeworker.net"
 BIG = os.urandom(1 << 20)
 MANY = 1000
-# wrangler's own calls home have nowhere to go there.
-QUIET = {"CLOUDFLARE_CF_FETCH_ENABLED": "false", "WRANGLER_SEND_METRICS": "false"}
 
 
 @pytest.fixture(autouse=True)
@@ -189,34 +186,7 @@ def test_a_workerd_without_a_hash_gets_its_bundle_by_itself(
     machine: Machine, counting_network: None, tmp_path: Path
 ) -> None:
     """wrangler 4.86.0 in a scene without DNS, its workerd's own download through the tunnel."""
-    project = copy_example("starlette", tmp_path / "a project", "2026-04-26")
-    prefetch = [PROGRAM, "prefetch", "--wrangler", "4.86.0", "--bundle", "npm"]
-    # In a folder of its own: other releases take the same content under other names.
-    own = {**machine.env, "PYODIDE_OFFLINE_CACHE_DIR": str(tmp_path / "cache")}
-    done = subprocess.run(
-        prefetch, cwd=project, env=own, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    folder = re.search(r"reads its bundle from (.+)", done.stdout)
-    assert folder
-    (bundle,) = Path(folder[1]).rglob("pyodide_*.capnp.bin")
-    (wrangler,) = machine.home.rglob("wrangler/4.86.0-*/bin/wrangler")
-    command = [PROGRAM, "tunnel", "--hosts", "--wrangler", "4.86.0", "--"]
-    seen = corporate.play(
-        [*command, str(wrangler), "dev", "--ip", "127.0.0.1", "--port", "8787"],
-        host=ORIGIN,
-        file=bundle,
-        folder=tmp_path / "scene",
-        cwd=project,
-        env={**machine.env, **QUIET},
-        port=8787,
-        paths=["/"],
-    )
-    assert "Starlette" in seen.pages["/"], seen
-    assert seen.asked[0].startswith(f"{ORIGIN}/pyodide_0.28.2_"), seen
-    assert [ORIGIN, 443] in seen.connects
-    assert f"127.0.0.1\t{ORIGIN}\t# pyodide-offline tunnel pid=" in seen.hosts_meanwhile
+    seen = hashless.start(machine, tmp_path, "tunnel", "--hosts")
+    assert f"127.0.0.1\t{hashless.ORIGIN}\t# pyodide-offline tunnel pid=" in seen.hosts_meanwhile
     assert seen.hosts_after.encode() == corporate.HOSTS
     assert "it is written in place" in seen.output
-    assert "secret" not in seen.output
-    assert "0 refused, 0 failed" in seen.output

@@ -6,7 +6,6 @@ hears of it; half an answer is never passed off as a whole one.
 """
 
 import asyncio
-import select
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ import h11
 from pyodide_offline.network import hops
 from pyodide_offline.network.hops import Target
 from pyodide_offline.network.outbound import CHUNK, Connection
+from pyodide_offline.network.pipe import pipe, write
 
 # Bytes of a request's or an answer's head.
 HEAD = 1 << 18
@@ -123,14 +123,14 @@ class Asked:
         headers = [(b"Content-Length", b"0"), (b"Connection", b"close")]
         self.begun = True
         answer = self._server.send(h11.Response(status_code=status, headers=headers))
-        await _write(self.client, answer)
+        await write(self.client, answer)
 
     async def accept(self) -> bytes:
         """Answer CONNECT with yes; return what the client has sent already."""
         self.begun = True
         with suppress(h11.RemoteProtocolError):
             self._server.next_event()  # the end of the request
-        await _write(self.client, self._server.send(h11.Response(status_code=200, headers=[])))
+        await write(self.client, self._server.send(h11.Response(status_code=200, headers=[])))
         return self.rest
 
     async def carry(self, origin: Connection, handed: Handed | None = None) -> Usable:
@@ -191,7 +191,7 @@ class _Carrying:
         while True:
             if takes:
                 try:
-                    await _write(self._origin, self._far.send(event))
+                    await write(self._origin, self._far.send(event))
                 except OSError:
                     # An origin that takes no more of it may have answered nevertheless.
                     takes = False
@@ -261,7 +261,7 @@ class _Carrying:
                 reason=event.reason,
             )
         try:
-            await _write(self._client, self._server.send(event))
+            await write(self._client, self._server.send(event))
         except OSError as error:
             raise ClientGoneError from error
 
@@ -301,59 +301,8 @@ def _done(connection: h11.Connection) -> bool:
     return connection.our_state is h11.DONE and connection.their_state is h11.DONE
 
 
-async def pipe(near: Connection, far: Connection, first: bytes, early: bytes) -> None:
-    """Carry bytes both ways until both have ended; an end is passed on as an end.
-
-    Both are closed then. A reset of one is a reset of the other.
-    """
-    ways = [
-        asyncio.create_task(_one_way(near, far, first)),
-        asyncio.create_task(_one_way(far, near, early)),
-    ]
-    try:
-        for way in asyncio.as_completed(ways):
-            if await way:
-                break
-        near.close()
-        far.close()
-    except OSError:
-        near.abort()
-        far.abort()
-    finally:
-        for task in ways:
-            task.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-
-
-async def _one_way(source: Connection, sink: Connection, data: bytes) -> bool:
-    """Carry one way; true where nothing can go the other way any more."""
-    await _write(sink, data)
-    while data := await source.reader.read(CHUNK):
-        await _write(sink, data)
-    if not sink.writer.can_write_eof():  # TLS has no half close in asyncio
-        return True
-    sink.writer.write_eof()
-    return _hung_up(source)
-
-
-def _hung_up(connection: Connection) -> bool:
-    """Say whether the other side has closed for good, not only ended its own way."""
-    handle = connection.writer.get_extra_info("socket").fileno()
-    if handle < 0 or not hasattr(select, "poll"):
-        return True
-    poll = select.poll()
-    poll.register(handle, 0)  # POLLHUP is always told
-    return any(event & select.POLLHUP for _, event in poll.poll(0))
-
-
 async def _read(client: Connection) -> bytes:
     try:
         return await client.reader.read(CHUNK)
     except OSError as error:
         raise ClientGoneError from error
-
-
-async def _write(connection: Connection, data: bytes | None) -> None:
-    if data:
-        connection.writer.write(data)
-        await connection.writer.drain()

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from pyodide_offline.errors import NetworkError, PyodideOfflineError
 from pyodide_offline.network import handing, hops
-from pyodide_offline.network.exchange import Asked, ClientGoneError, OriginBrokeError, pipe
+from pyodide_offline.network.exchange import Asked, ClientGoneError, OriginBrokeError
 from pyodide_offline.network.hops import Target
 from pyodide_offline.network.outbound import CHUNK, Connection, Outbound
+from pyodide_offline.network.pipe import pipe
 from pyodide_offline.network.pool import Pool
 from pyodide_offline.network.proxies import Upstream
 

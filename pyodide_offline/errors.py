@@ -133,3 +133,10 @@ class SettingsError(PyodideOfflineError):
 
     code = "settings"
     exit_status = 13
+
+
+class DepotDownError(PyodideOfflineError):
+    """The store that a mirror keeps its things in does not answer, or refuses."""
+
+    code = "depot-down"
+    exit_status = 14

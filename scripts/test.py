@@ -51,6 +51,9 @@ PROGRAMS = {
     # Readers of kits that are not ours: of the signature, and of the OCI layout.
     "minisign": "minisign",
     "skopeo": "skopeo",
+    # Another store for a mirror, and the server that its hits are measured against.
+    "docker-registry": "docker-registry",
+    "nginx": "nginx-light",
     # The browser of tests/e2e/test_browser.py.
     "chromium": "chromium",
 }
@@ -71,9 +74,10 @@ NO_NETWORK = [
 
 # Imports all of the installed package, from wherever it is, and says where that is.
 IMPORT_ALL = """
-import importlib, pkgutil, pyodide_offline as package
+import importlib, pkgutil, sys, pyodide_offline as package
 for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-    if not found.name.endswith(".__main__") and "pytest_plugin" not in found.name:
+    extra = "pytest_plugin" in found.name or ".mirror." in found.name
+    if not found.name.endswith(".__main__") and (not extra or len(sys.argv) > 1):
         importlib.import_module(found.name)
 print(package.__file__)
 """
@@ -169,6 +173,9 @@ def wheel() -> Outcome:
             [python, "-m", "pyodide_offline", "--version"],
             # Only the plugin needs pytest, which the wheel does not bring.
             [python, "-m", "pip", "install", "-q", "pytest"],
+            # Only the mirror needs its servers and stores.
+            [python, "-m", "pip", "install", "-q", f"{wheels[0]}[mirror]"],
+            [python, "-W", "error", "-c", IMPORT_ALL, "all"],
             [python, "-m", "pytest", "--strict-config", "--fixtures", "-q", str(venv / "bin")],
         ):
             outcome = run(command, cwd=scratch)

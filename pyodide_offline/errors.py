@@ -140,3 +140,32 @@ class DepotDownError(PyodideOfflineError):
 
     code = "depot-down"
     exit_status = 14
+
+
+class PinChangedError(PyodideOfflineError):
+    """An upstream gives other bytes under a name and version that a mirror has seen before.
+
+    ``changes`` has each version's digests: what is pinned, and what came now.
+    """
+
+    code = "pin-changed"
+    exit_status = 15
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        next_step: str = "",
+        facts: Mapping[str, object] | None = None,
+        changes: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        super().__init__(what, why=why, next_step=next_step, facts=facts)
+        self.changes = dict(changes or {})
+
+
+class ForbiddenError(PyodideOfflineError):
+    """A mirror does not go there: an upstream that is not on its list, a private address."""
+
+    code = "forbidden"
+    exit_status = 16

@@ -56,6 +56,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--archive", type=_FILE, metavar="FILE", help="Write a .tar.gz for a bug report.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema of --json.")
 @click.option("--offline", is_flag=True, envvar="PYODIDE_OFFLINE_OFFLINE", help="Make no request.")
+@options.mirroring
 @options.proxying
 @options.trusting
 @options.storage
@@ -74,6 +75,7 @@ def doctor(
     archive: Path | None,
     schema: bool,
     offline: bool,
+    mirror: str | None,
     proxies: tuple[str, ...],
     pac: str | None,
     ca: tuple[Path, ...],
@@ -98,6 +100,7 @@ def doctor(
         quiet=True,
         proxies=proxies,
         pac=pac,
+        mirror=mirror,
     )
     if ca:  # for us alone: what other programs trust is to be seen as it is
         named = os.pathsep.join(str(one.expanduser().absolute()) for one in ca)

@@ -32,6 +32,7 @@ Examples:
     help="The worker's folder.  [default: here]",
 )
 @options.supplying
+@options.mirroring
 @options.proxying
 @options.trusting
 @options.storage
@@ -43,6 +44,7 @@ def env(
     bundle: str,
     python: str | None,
     wrangler: str | None,
+    mirror: str | None,
     proxies: tuple[str, ...],
     pac: str | None,
     ca: tuple[Path, ...],
@@ -67,6 +69,7 @@ def env(
         proxies=proxies,
         pac=pac,
         ca=ca,
+        mirror=mirror,
         hand_on=True,
     )
 

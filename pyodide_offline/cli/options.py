@@ -120,6 +120,16 @@ def proxying(function: F) -> F:
     return function
 
 
+def mirroring(function: F) -> F:
+    """Add --mirror."""
+    return click.option(
+        "--mirror",
+        envvar="PYODIDE_OFFLINE_MIRROR",
+        metavar="URL",
+        help="Take all archives from this mirror (see mirror serve).",
+    )(function)
+
+
 def trusting(function: F) -> F:
     """Add --ca."""
     return click.option(
@@ -178,13 +188,14 @@ def session(
     proxies: tuple[str, ...] = (),
     pac: str | None = None,
     ca: Sequence[Path] | None = None,
+    mirror: str | None = None,
     hand_on: bool = False,
     verbose: bool = False,
 ) -> Session:
     """Make the session of one command.
 
     ``ca`` is what --ca says; not None, all programs of the session trust the same. With
-    ``hand_on`` they are told of --proxy, too.
+    ``hand_on`` they are told of --proxy, too. With ``mirror`` all of it asks that mirror.
     """
     environ = dict(os.environ)
     if hand_on and proxies:
@@ -197,6 +208,8 @@ def session(
     progress = _progress(quiet=quiet, plain=plain)
     if ca is not None:
         environ = _trusting(environ, store, project or Path.cwd(), ca, progress)
+    if mirror:
+        environ = _mirrored(environ, store, mirror)
     return Session(
         store=store,
         environ=environ,
@@ -210,6 +223,14 @@ def session(
         progress=progress,
         verbose=verbose,
     )
+
+
+def _mirrored(environ: dict[str, str], store: Store, mirror: str) -> dict[str, str]:
+    """Return the environment for this mirror, after CA files of settings that it leaves out."""
+    from pyodide_offline.network import mirrored
+
+    token = environ.get(mirrored.TOKEN_VARIABLE, "").strip()
+    return mirrored.environment(store, environ, mirrored.parse(mirror, token))
 
 
 def _resolvers() -> Sequence[str]:

@@ -43,6 +43,7 @@ Examples:
     help="Take official bundles from here; each is verified.",
 )
 @options.supplying
+@options.mirroring
 @options.proxying
 @options.trusting
 @options.storage
@@ -63,6 +64,7 @@ def prefetch(
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
+    mirror: str | None,
     proxies: tuple[str, ...],
     pac: str | None,
     ca: tuple[Path, ...],
@@ -88,6 +90,7 @@ def prefetch(
         proxies=proxies,
         pac=pac,
         ca=ca,
+        mirror=mirror,
         hand_on=True,
         verbose=verbose,
     )

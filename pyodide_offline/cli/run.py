@@ -42,6 +42,7 @@ The exit status is that of the command; see the README for those of pyodide-offl
     help="Lead the worker's fetch() through the proxy that is named.  [default: on]",
 )
 @options.supplying
+@options.mirroring
 @options.proxying
 @options.trusting
 @options.storage
@@ -57,6 +58,7 @@ def run(
     wrangler: str | None,
     cache_dir: Path | None,
     store_dir: Path | None,
+    mirror: str | None,
     proxies: tuple[str, ...],
     pac: str | None,
     ca: tuple[Path, ...],
@@ -80,6 +82,7 @@ def run(
         proxies=proxies,
         pac=pac,
         ca=ca,
+        mirror=mirror,
         hand_on=True,
         verbose=verbose,
     )

@@ -22,6 +22,7 @@ KNOWN = {
     "proxy": str,
     "pac": str,
     "ca": str,
+    "mirror": str,
     "quiet": bool,
 }
 CONFIG_VARIABLE = "PYODIDE_OFFLINE_CONFIG"

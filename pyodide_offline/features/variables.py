@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pyodide_offline import paths, redact
+from pyodide_offline.network import mirrored
 from pyodide_offline.session import Session
 from pyodide_offline.workers import advice, command, environment, supply
 from pyodide_offline.workers.toolchain import chain
@@ -63,5 +64,9 @@ def variables(
 
 def _told(before: Mapping[str, str], after: Mapping[str, str]) -> Variables:
     changed = {name: value for name, value in after.items() if before.get(name) != value}
-    secret = tuple(name for name, value in changed.items() if redact.text(value) != value)
+    secret = tuple(
+        name
+        for name, value in changed.items()
+        if name == mirrored.TOKEN_VARIABLE or redact.text(value) != value
+    )
     return Variables({k: changed[k] for k in sorted(changed) if k not in secret}, secret)

@@ -75,13 +75,21 @@ def npm_files(environ: Mapping[str, str], project: Path) -> list[Path]:
     home = _home(environ)
     files = [npmfile.project_root(project) / ".npmrc"]
     files += [Path(told["userconfig"])] if "userconfig" in told else _below(home, ".npmrc")
-    if "globalconfig" in told:
-        files.append(Path(told["globalconfig"]))
-    elif "prefix" in told:
-        files.append(Path(told["prefix"]) / "etc" / "npmrc")
-    elif node := _node(environ):  # npm's prefix is where its Node lies
-        files.append(node.parent.parent / "etc" / "npmrc")
+    if machine := npm_global(environ):
+        files.append(machine)
     return list(dict.fromkeys(files))
+
+
+def npm_global(environ: Mapping[str, str]) -> Path | None:
+    """Return where npm's settings for all users may be, None where nothing tells."""
+    told = {key: value for key, value, _ in npmfile.variables(environ)}
+    if "globalconfig" in told:
+        return Path(told["globalconfig"])
+    if "prefix" in told:
+        return Path(told["prefix"]) / "etc" / "npmrc"
+    if node := _node(environ):  # npm's prefix is where its Node lies
+        return node.parent.parent / "etc" / "npmrc"
+    return None
 
 
 def pip_files(environ: Mapping[str, str]) -> list[Path]:

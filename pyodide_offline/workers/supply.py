@@ -241,18 +241,23 @@ def _keep_official(
 
 def _official(session: Session, want: Want, *, renew: bool) -> Supplied:
     def produce(target: Path) -> Provenance:
-        from pyodide_offline.network import fetch
+        from pyodide_offline.network import fetch, mirrored
 
+        mirror = mirrored.named(session.environ)
+        url = mirror.bundle(want.url) if mirror else want.url
         try:
             fetch.download(
                 session,
-                want.url,
+                url,
                 target,
                 label=f"Pyodide bundle {want.bundle_id}",
                 digest=want.digest,
                 max_bytes=LIMIT,
+                headers=mirror.headers if mirror else None,
             )
         except fetch.HttpStatusError as error:
+            if mirror and error.status in (401, 403):
+                raise mirrored.refused(mirror, error.status) from error
             raise NetworkError(
                 f"{error.host} answered {error.status} for bundle {want.bundle_id}.",
                 next_step=f"Bring {want.file_name} into {session.cache_dir} by hand, "
@@ -260,7 +265,7 @@ def _official(session: Session, want: Want, *, renew: bool) -> Supplied:
             ) from error
         if want.digest is None:
             _refuse_other_files(target, want)
-        return official_provenance(want, want.url)
+        return official_provenance(want, url)
 
     entry = session.store.fill(KIND, want.bundle_id, produce, expected=want.digest, replace=renew)
     return Supplied(want, entry, want.bundle_id, ())

@@ -90,3 +90,19 @@ def test_resolvers_of_a_config_file_count_for_downloads_too(tmp_path, monkeypatc
         assert options.session(**named).environ[rescue.RESOLVER_VARIABLE] == "https://d.test/q"
         monkeypatch.setenv("PYODIDE_OFFLINE_RESOLVER", "https://own.test/q")
         assert options.session(**named).environ[rescue.RESOLVER_VARIABLE] == "https://own.test/q"
+
+
+def test_a_mirror_is_named_to_all_programs_after_the_cas_of_settings_that_it_leaves_out(
+    tmp_path, monkeypatch
+):
+    Path(tmp_path, "ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    Path(tmp_path, "pip.conf").write_text(f"[global]\ncert = {tmp_path / 'ca.pem'}\n")
+    monkeypatch.delenv("PIP_CERT", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    named = {"cache_dir": tmp_path, "store_dir": tmp_path / "s"}
+    made = options.session(**named, ca=(), mirror="https://mirror.corp").environ
+    assert made["npm_config_registry"] == "https://mirror.corp/npm/"
+    assert Path(made["PIP_CERT"]).parent == tmp_path / "s" / "v1" / "trust"
+    assert "PYODIDE_OFFLINE_MIRROR" not in options.session(**named).environ
+    with pytest.raises(SettingsError, match="--mirror"):
+        options.session(**named, mirror="mirror.corp")

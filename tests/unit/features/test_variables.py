@@ -90,3 +90,10 @@ def test_where_there_is_no_python_worker_nothing_is_supplied(session, asked):
     found = feature.variables(session, session.environ, lambda _: None, wrangler="4.1.0")
     assert asked == [("chain", False, "4.1.0")]
     assert supply.POLICY_VARIABLE not in found.values
+
+
+def test_a_mirrors_token_is_kept_back(session, asked):
+    environ = {**session.environ, "PYODIDE_OFFLINE_MIRROR_TOKEN": "abcdef"}
+    found = feature.variables(replace(session, environ=environ), {}, lambda _: None)
+    assert "PYODIDE_OFFLINE_MIRROR_TOKEN" in found.kept_back
+    assert "abcdef" not in str(found.values)

@@ -15,6 +15,7 @@ from pyodide_offline.errors import (
     UnsupportedError,
 )
 from pyodide_offline.network import fetch
+from pyodide_offline.network.mirrored import TOKEN_VARIABLE, VARIABLE
 from pyodide_offline.workers import bundle, interface, supply
 from pyodide_offline.workers.probe import DEVELOPMENT_FLAG
 from tests.peers import pyodide, workerd
@@ -142,6 +143,27 @@ def test_the_official_one_is_preferred_and_verified(session, tmp_path, npm_has):
         requests = len(origin.requests)
         assert get(session, fake).entry == found.entry
         assert len(origin.requests) == requests == 1
+
+
+def test_with_a_mirror_nobody_else_is_asked(session, tmp_path, npm_has, no_cdn):
+    with cdn() as mirror:
+        mirror.token = "s3cret"
+        mirror.script("/team/pyodide_314.0.6_2026-08-17_11.capnp.bin", Answer(200, OFFICIAL))
+        fake = workerd.make(tmp_path / "w", Setup(digest=SRI, url=no_cdn))
+        named = {VARIABLE: f"{mirror.origin}/team", TOKEN_VARIABLE: "s3cret"}
+        found = get(replace(session, environ={**session.environ, **named}), fake)
+        assert not found.assembled
+        assert [one.authorization for one in mirror.requests] == ["Bearer s3cret"]
+        assert "s3cret" not in str(found.entry.provenance)
+
+
+def test_a_mirror_that_refuses_is_told_as_that(session, tmp_path, npm_has, no_cdn):
+    with cdn() as mirror:
+        mirror.token = "s3cret"
+        fake = workerd.make(tmp_path / "w", Setup(digest=SRI, url=no_cdn))
+        named = replace(session, environ={**session.environ, VARIABLE: mirror.origin + "/team"})
+        with pytest.raises(NetworkError, match="lets nobody in without a token"):
+            get(named, fake, policy=supply.OFFICIAL)
 
 
 @pytest.mark.parametrize(

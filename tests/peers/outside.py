@@ -180,6 +180,7 @@ class World:
             kind=site.get("type", _TYPES[name]),
             headers=site.get("headers") or {},
             late=float(site.get("clock", 0)),
+            token=site.get("token", ""),
         )
         server = _Server((address, 443), _handler(name, answer, self.asked))
         server.socket = self._context(site).wrap_socket(
@@ -307,22 +308,29 @@ _BODIES = {
     "npm": '{"name": "pyodide", "version": "314.0.6", "dist": {}}',
     "pypi": "<!DOCTYPE html><html><body><a href='x.whl'>x</a></body></html>",
 }
+# A mirror is npm, PyPI and the bundle's host at once: what each check takes for its own.
+_BODIES["mirror"] = _BODIES["npm"]
 _TYPES = {
     "official": "application/octet-stream",
     "npm": "application/json",
     "pypi": "text/html",
+    "mirror": "application/json",
 }
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a site says to every request; ``late``: seconds that its clock is behind ours."""
+    """What a site says to every request; ``late``: seconds that its clock is behind ours.
+
+    Without its ``token`` it tells its health only.
+    """
 
     status: int
     body: bytes
     kind: str
     headers: Mapping[str, str]
     late: float
+    token: str = ""
 
 
 class _Server(ThreadingHTTPServer):
@@ -347,7 +355,9 @@ def _handler(name: str, answer: _Answer, asked: list[str]) -> type[BaseHTTPReque
     class Handler(_Handler):
         def do_GET(self) -> None:
             asked.append(f"{self.command} {name}{self.path}")
-            self.send_response_only(answer.status)
+            shown = self.headers.get("Authorization") == f"Bearer {answer.token}"
+            welcome = not answer.token or shown or self.path == "/healthz"
+            self.send_response_only(answer.status if welcome else 401)
             now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=answer.late)
             self.send_header("Date", format_datetime(now, usegmt=True))
             self.send_header("Content-Type", answer.kind)

@@ -27,6 +27,7 @@ from tests.peers.netns import shell, unshare
 
 # RFC 5737's networks for examples: the far world, and the company's own.
 OFFICIAL, NPM, PYPI = "203.0.113.10", "203.0.113.20", "203.0.113.30"
+MIRROR = "203.0.113.40"
 DNS, PROXY = "198.51.100.53", "198.51.100.80"
 PROXY_PORT = 3128
 HOST = "pyodide-capnp-bin.edgeworker.net"
@@ -34,8 +35,9 @@ SITES: Mapping[str, tuple[str, str]] = {
     "official": (HOST, OFFICIAL),
     "npm": ("npm.test", NPM),
     "pypi": ("pypi.test", PYPI),
+    "mirror": ("mirror.test", MIRROR),
 }
-_ADDRESSES = (OFFICIAL, NPM, PYPI, DNS, PROXY)
+_ADDRESSES = (OFFICIAL, NPM, PYPI, MIRROR, DNS, PROXY)
 _NO_IPV6 = "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do echo 1 >$f; done"
 DEADLINE = 60.0  # seconds for a doctor that does not keep to its own ten
 

@@ -89,7 +89,8 @@ def arriving(observed: Observed) -> Finding:
     ready_now = observed.found.get("bundle.ready")
     if ready_now is not None and ready_now.evidence.get("path"):
         return skipped("It is in the store: nobody has to be asked.")
-    return _fetched(observed, want.url, want.digest.sri if want.digest else None)
+    url = named.bundle(want.url) if (named := places.mirror(observed)) else want.url
+    return _fetched(observed, url, want.digest.sri if want.digest else None)
 
 
 def _unanswered(observed: Observed) -> str:
@@ -144,6 +145,7 @@ def _fetched(observed: Observed, url: str, sri: str | None) -> Finding:
                 label="the bundle",
                 digest=digests.parse(sri) if sri else None,
                 max_bytes=_LONGEST,
+                headers=named.headers if (named := places.mirror(observed)) else None,
             )
     except _EnoughError as enough:
         evidence |= {"bytes": enough.done, "of": enough.total}
@@ -183,7 +185,7 @@ CHECKS = (
         "Does the official bundle arrive, and whole?",
         arriving,
         needs=("bundle.wanted",),
-        after=("bundle.ready", "route.official"),
+        after=("bundle.ready", "route.official", "mirror.serves"),
         spared_by=("bundle.ready", "registry.npm"),
         remote=True,
     ),

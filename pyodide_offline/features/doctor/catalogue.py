@@ -9,6 +9,7 @@ from pyodide_offline.features.doctor import (
     folders,
     logins,
     machine,
+    mirror,
     names,
     programs,
     proxies,
@@ -18,6 +19,7 @@ from pyodide_offline.features.doctor import (
 from pyodide_offline.features.doctor.check import Check
 
 CHECKS: tuple[Check, ...] = (
+    *mirror.CHECKS,
     *names.CHECKS,
     *proxies.CHECKS,
     *bypass.CHECKS,

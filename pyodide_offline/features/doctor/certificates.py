@@ -25,7 +25,9 @@ def issuers(observed: Observed) -> Finding:
     wanted = [
         one
         for one in places.known(observed)
-        if one.scheme == "https" and not places.blocked(observed, one)
+        if one.scheme == "https"
+        and not places.mirrors(observed, one)  # mirror.answers looks at its own
+        and not places.blocked(observed, one)
     ]
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(lambda one: places.outcome(observed, one), wanted))

@@ -16,6 +16,8 @@ _RUNS = ("bundle.ready", "registry.npm")
 
 def tcp(observed: Observed) -> Finding:
     """Connect to the official bundle's host, past any proxy."""
+    if skip := _mirrored(observed):
+        return skip
     host = places.official(observed).host
     known = observed.evidence("dns.system").get("addresses", {}).get(host, [])
     if not known:
@@ -34,6 +36,8 @@ def tcp(observed: Observed) -> Finding:
 
 def ipv6(observed: Observed) -> Finding:
     """See whether IPv6, where there is some, leads anywhere."""
+    if skip := _mirrored(observed):
+        return skip
     host = places.official(observed).host
     known = observed.evidence("dns.system").get("addresses", {}).get(host, [])
     if not _has_ipv6():
@@ -75,6 +79,12 @@ def official(observed: Observed) -> Finding:
         status=answer.status,
         ms=round(answer.ms),
     )
+
+
+def _mirrored(observed: Observed) -> Finding | None:
+    """Return the SKIP of what nobody asks beside a mirror."""
+    named = places.mirror(observed)
+    return skipped(f"The mirror {named.url} is asked in its place.") if named else None
 
 
 def _proxied(observed: Observed) -> bool:
@@ -136,7 +146,7 @@ ROUTE = (
         "route.official",
         "Does the official bundle's host answer?",
         official,
-        after=("direct.tcp", "proxy.tunnel", "trust.chain"),
+        after=("direct.tcp", "proxy.tunnel", "trust.chain", "mirror.serves"),
         spared_by=_RUNS,
         remote=True,
     ),

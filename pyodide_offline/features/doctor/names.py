@@ -70,6 +70,8 @@ def through_proxy(observed: Observed) -> Finding:
 
 
 def _over_https(observed: Observed, way: str) -> Finding:
+    if places.mirror(observed):
+        return skipped("A mirror is named, whose name is the matter of this network.")
     host = places.official(observed).host
     chosen = _resolvers(observed)
 

@@ -16,7 +16,8 @@ from pyodide_offline.distribution import npmrc
 from pyodide_offline.errors import NetworkError, PyodideOfflineError, SettingsError
 from pyodide_offline.features.doctor.finding import State
 from pyodide_offline.features.doctor.observed import Observed
-from pyodide_offline.network import configured, reach, trust
+from pyodide_offline.network import configured, mirrored, reach, trust
+from pyodide_offline.network.mirrored import Mirror
 from pyodide_offline.network.proxies import Upstream
 from pyodide_offline.network.upstreams import Upstreams
 from pyodide_offline.workers import probe, project
@@ -70,6 +71,17 @@ def pypi(observed: Observed) -> Place | None:
     return observed.facts.once("place pypi", lambda: _pypi(observed))
 
 
+def mirror(observed: Observed) -> Mirror | None:
+    """Return the mirror that stands in for all of them, None where none is named."""
+    return mirrored.named(observed.environ)
+
+
+def mirrors(observed: Observed, place: Place) -> bool:
+    """Say whether a place is the mirror's."""
+    named = mirror(observed)
+    return named is not None and (place.host, place.port) == (named.host, named.port)
+
+
 def upstreams(observed: Observed, place: Place) -> list[Upstream]:
     """Return the proxies for a place, by our own rules; none where they cannot be read."""
     try:
@@ -116,6 +128,7 @@ def outcome(observed: Observed, place: Place) -> Outcome:
                 ways,
                 environ=observed.environ,
                 trust=context,
+                headers=_login(observed, place),
                 method=method,
                 address=address(observed, place),
             )
@@ -124,6 +137,11 @@ def outcome(observed: Observed, place: Place) -> Outcome:
         return Outcome(answer)
 
     return observed.facts.once(f"outcome {place.role}", ask)
+
+
+def _login(observed: Observed, place: Place) -> dict[str, str]:
+    named = mirror(observed)
+    return named.headers if named and mirrors(observed, place) else {}
 
 
 def address(observed: Observed, place: Place) -> str:
@@ -161,6 +179,11 @@ def believed(observed: Observed) -> ssl.SSLContext:
 
 def obstacle(observed: Observed, place: Place) -> str | None:
     """Return the id of a check that failed on the way to a place, None if there is none."""
+    if mirrors(observed, place):
+        asked = ("mirror.answers", "mirror.serves")
+        return next(
+            (one for one in asked if one in observed.found and observed.found[one].bad), None
+        )
     before = BEFORE if upstreams(observed, place) else BEFORE[:1]
     for name in before:
         if name in observed.found and observed.found[name].bad:
@@ -183,7 +206,7 @@ def blocked(observed: Observed, place: Place) -> str | None:
     """Return what keeps a place from being asked: an obstacle, or that it is not reached."""
     if stop := obstacle(observed, place):
         return stop
-    if place.role == "official":
+    if place.role == "official" and not mirrors(observed, place):
         name = "proxy.tunnel" if upstreams(observed, place) else "direct.tcp"
         if name in observed.found and observed.found[name].state is not State.PASS:
             return name
@@ -191,6 +214,8 @@ def blocked(observed: Observed, place: Place) -> str | None:
 
 
 def _official(observed: Observed) -> Place:
+    if named := mirror(observed):
+        return Place("official", named.url, "the mirror that is named")
     try:
         if project.find_config(observed.project) is not None:
             worker = project.read(observed.project)

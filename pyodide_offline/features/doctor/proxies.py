@@ -80,6 +80,8 @@ def settings(observed: Observed) -> Finding:
                 **evidence,
             )
     used = _used(observed)
+    if used is None and places.mirror(observed):
+        return skipped("The mirror that is named is asked past the proxy.", **evidence)
     if used is None:
         return warned(
             "A proxy is named, but not for what is asked for here.",

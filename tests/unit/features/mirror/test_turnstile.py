@@ -1,3 +1,4 @@
+import asyncio
 import subprocess
 import sys
 import threading
@@ -35,6 +36,26 @@ def test_threads_and_processes_pass_one_after_the_other(tmp_path: Path) -> None:
         thread.join()
     assert [child.wait(60) for child in children] == [0, 0]
     assert count.read_text() == "500"
+
+
+def test_tasks_pass_one_after_the_other_and_hold_no_thread(tmp_path: Path) -> None:
+    turnstiles = [Turnstile(tmp_path) for _ in range(2)]
+    inside = 0
+
+    async def one(number: int) -> None:
+        nonlocal inside
+        async with turnstiles[number % 2].passed("one"):
+            inside += 1
+            # More tasks than there are threads: one that waits must not need one.
+            await asyncio.to_thread(tmp_path.exists)
+            assert inside == 1
+            inside -= 1
+
+    async def play() -> None:
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(one(number) for number in range(60)))
+
+    asyncio.run(play())
 
 
 def test_the_lock_files_are_few(tmp_path: Path) -> None:

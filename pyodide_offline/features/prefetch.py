@@ -1,20 +1,15 @@
 """Fill the store with all that a worker needs, and say what is there."""
 
-import datetime
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pyodide_offline import process
 from pyodide_offline.errors import (
     NetworkError,
     OfflineError,
     ProjectError,
     RegistryError,
-    ToolchainError,
     UnsupportedError,
-    WorkerdError,
 )
 from pyodide_offline.session import Session
 from pyodide_offline.store import Entry
@@ -134,7 +129,7 @@ def for_binary(
     report, _ = _bundles(
         session,
         binary,
-        date or own_date(binary),
+        date or pythons.own_date(binary),
         (PYTHON_FLAG, *flags),
         policy,
         npm,
@@ -156,7 +151,7 @@ def _bundles(
     brought: list[Supplied] = []
     offers = []
     if more.everything or more.source:
-        offers = pythons.every(session.store, binary, own_date(binary))
+        offers = pythons.every(session.store, binary, pythons.own_date(binary))
     if more.source:
         wants = [*(offer.want for offer in offers), probe.want(session.store, binary, date, flags)]
         brought = bring.bring(session, more.source, list(dict.fromkeys(wants)))
@@ -197,21 +192,6 @@ def bundle(
     folder = placement.choose_folder(session, [supplied])
     placement.place(session, date, flags, supplied, folder, supplier)
     return supplied, folder
-
-
-def own_date(binary: Path) -> str:
-    """Return the date that a workerd tells as its version. Raises WorkerdError."""
-    probe.check(binary)
-    try:
-        said = process.capture([binary, "--version"], timeout=10)
-    except ToolchainError as error:
-        raise WorkerdError(
-            error.what, next_step="Name a workerd binary of this machine."
-        ) from error
-    found = re.search(r"\d{4}-\d{2}-\d{2}", said.stdout)
-    if not found:
-        raise WorkerdError(f"{binary} does not tell its version as workerd does.")
-    return str(datetime.date.fromisoformat(found[0]))
 
 
 def _bundle_item(session: Session, supplied: Supplied) -> Item:

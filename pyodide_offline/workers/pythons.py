@@ -5,11 +5,13 @@ own whose name stands in the binary.
 """
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyodide_offline.errors import WorkerdError
+from pyodide_offline import process
+from pyodide_offline.errors import ToolchainError, WorkerdError
 from pyodide_offline.store import Store
 from pyodide_offline.workers import interface, probe
 from pyodide_offline.workers.probe import Want
@@ -56,6 +58,21 @@ def every(store: Store, binary: Path, newest: str) -> list[Offer]:
         except WorkerdError:
             continue  # a name that is in the binary, but no flag of its own
     return list(found.values())
+
+
+def own_date(binary: Path) -> str:
+    """Return the date that a workerd tells as its version. Raises WorkerdError."""
+    probe.check(binary)
+    try:
+        said = process.capture([binary, "--version"], timeout=10)
+    except ToolchainError as error:
+        raise WorkerdError(
+            error.what, next_step="Name a workerd binary of this machine."
+        ) from error
+    found = re.search(r"\d{4}-\d{2}-\d{2}", said.stdout)
+    if not found:
+        raise WorkerdError(f"{binary} does not tell its version as workerd does.")
+    return str(datetime.date.fromisoformat(found[0]))
 
 
 def choosing(

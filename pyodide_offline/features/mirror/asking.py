@@ -12,20 +12,19 @@ from urllib.parse import unquote, urlsplit
 
 from pyodide_offline import redact
 from pyodide_offline.errors import NetworkError
+from pyodide_offline.features.mirror.replies import App
 from pyodide_offline.features.mirror.sync import Answer, Asking
 from pyodide_offline.network.mirrored import Mirror
 
 if TYPE_CHECKING:
     import httpx
 
-    from starlette.types import ASGIApp
-
 _AHEAD = 4  # pieces that may wait for their reader
 _IDLE = 60.0  # seconds without a byte
 _HERE = ("127.0.0.1", 80)
 
 
-def inside(app: "ASGIApp") -> Asking:
+def inside(app: App) -> Asking:
     """Return a way to ask an application in this process; its lifespan is the caller's."""
 
     @asynccontextmanager
@@ -51,7 +50,7 @@ class _Inside:
         self._path = path
         self._pieces: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue(_AHEAD)
 
-    async def run(self, app: "ASGIApp", headers: Mapping[str, str]) -> None:
+    async def run(self, app: App, headers: Mapping[str, str]) -> None:
         parts = urlsplit(self._path)
         scope = {
             "type": "http",

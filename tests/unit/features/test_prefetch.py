@@ -8,7 +8,7 @@ import pytest
 from pyodide_offline import digest as digests
 from pyodide_offline.errors import ProjectError, UnsupportedError, WorkerdError
 from pyodide_offline.features import prefetch
-from pyodide_offline.workers import supply
+from pyodide_offline.workers import pythons, supply
 from pyodide_offline.workers.probe import Want
 from pyodide_offline.workers.supply import Supplied
 from tests.peers import workerd
@@ -57,7 +57,7 @@ def test_the_second_time_nothing_is_fetched(session, tmp_path, asked):
 
 def test_a_program_that_is_not_workerd_is_an_error(session, tmp_path):
     with pytest.raises(WorkerdError, match="does not tell its version"):
-        prefetch.own_date(Path("/bin/true"))
+        pythons.own_date(Path("/bin/true"))
 
 
 def test_a_binary_that_is_not_there_is_an_error(session, tmp_path):

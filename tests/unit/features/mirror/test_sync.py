@@ -45,6 +45,7 @@ class Mirror:
     @asynccontextmanager
     async def __call__(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[Told]:
         self.asked.append(path)
+        assert "Host" not in headers
         if path == "/broken.capnp.bin":
             raise NetworkError("It breaks.")
         body = self.held.get(path)

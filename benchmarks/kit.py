@@ -54,7 +54,7 @@ def _measure(folder: Path, total: int) -> None:
     manifest, blobs = _contents(folder / "blobs", total)
 
     def write(target: Path) -> Callable[[], object]:
-        return lambda: writing.write(target, manifest, blobs, key=key)
+        return lambda: writing.write(target, manifest, blobs, keys=[key])
 
     print(f"write    {_rate(total, _best(write(kit)))}")
     write(folder / "two.kit")()

@@ -169,3 +169,10 @@ class ForbiddenError(PyodideOfflineError):
 
     code = "forbidden"
     exit_status = 16
+
+
+class UntrustedError(PyodideOfflineError):
+    """A kit that nobody vouches for whom the user trusts: its signature, key or serial."""
+
+    code = "untrusted"
+    exit_status = 20

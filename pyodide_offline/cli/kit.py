@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pyodide_offline.cli import kit_pack, kit_run, options, render
+from pyodide_offline.cli import kit_pack, kit_run, kit_sign, options, render, sizes
 from pyodide_offline.cli.bars import megabytes
 from pyodide_offline.kits.reading import Head
 from pyodide_offline.kits.trust import Terms
@@ -25,19 +25,6 @@ Examples:
   pyodide-offline kit unpack my.kit --key kit.key.pub
   pyodide-offline kit split my.kit --volume-size 4000MiB
 """
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
-
-
-def size(_: click.Context, __: click.Parameter, value: str) -> int:
-    """Read a number of bytes: 700000000, 700MB, 4000MiB."""
-    text = value.strip().upper().removesuffix("B")
-    digits = text.rstrip("KMGI")
-    unit = text[len(digits) :]
-    if not digits.strip().isdecimal() or unit not in _UNITS:
-        raise click.BadParameter(f"{value!r} is no size; say 700MB or 4000MiB")
-    return int(digits) * _UNITS[unit]
-
-
 _FILES = click.argument(
     "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
 )
@@ -63,11 +50,14 @@ def trusting(function: F) -> F:
         first_use: bool,
         unsigned: bool,
         downgrade: bool,
+        need: int | None,
         **named: Any,  # noqa: ANN401
     ) -> object:
         from pyodide_offline.kits import starting
 
-        terms = starting.terms(keys, first_use=first_use, unsigned=unsigned, downgrade=downgrade)
+        terms = starting.terms(
+            keys, first_use=first_use, unsigned=unsigned, downgrade=downgrade, need=need
+        )
         return function(*arguments, terms=terms, **named)
 
     for option in (
@@ -87,26 +77,21 @@ def trusting(function: F) -> F:
             help="Take the key that the kit offers, and no other later.",
         ),
         click.option(
+            "--need",
+            type=int,
+            metavar="N",
+            help="So many keys must have signed it.  [default: as many as before, or 1]",
+        ),
+        click.option(
             "--key",
             "keys",
             multiple=True,
             metavar="KEY|FILE",
-            help="Public key that the kit must be signed with.",
+            help="Public key that the kit must be signed with; one of them, if it is repeated.",
         ),
     ):
         command = option(command)
     return command  # type: ignore[return-value]
-
-
-def signing(function: F) -> F:
-    """Add --sign."""
-    return click.option(
-        "--sign",
-        "key_file",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Sign it with this secret key (see kit keygen).",
-    )(function)
 
 
 @click.group(epilog=_EPILOG)
@@ -116,20 +101,8 @@ def kit() -> None:
 
 kit.add_command(kit_pack.pack)
 kit.add_command(kit_run.run)
-
-
-@kit.command()
-@_KIT
-@click.option("--no-passphrase", is_flag=True, help="Leave the key open.")
-def keygen(file: Path, no_passphrase: bool) -> None:
-    """Make a key that signs kits; the public one lies beside it (.pub)."""
-    from pyodide_offline.kits import signing
-
-    phrase = "" if no_passphrase else kit_pack.passphrase(confirm=True)
-    key = signing.generate()
-    signing.save(key, file, phrase)
-    click.echo(f"{file}: keep it; {file.name}.pub: give it to those who get kits")
-    click.echo(key.public.line)
+kit.add_command(kit_sign.keygen)
+kit.add_command(kit_sign.sign)
 
 
 @kit.command()
@@ -238,10 +211,10 @@ def inspect(files: tuple[Path, ...], sbom: bool, as_json: bool) -> None:
     click.echo(f"manifest sha256:{hashlib.sha256(head.data).hexdigest()}")
     click.echo(f"kit.pyz  sha256:{hashlib.sha256(head.program).hexdigest()}")
     click.echo(f"for {', '.join(manifest.targets) or 'any platform'}")
-    if head.signature is None:
+    if not head.signatures:
         click.echo("nobody has signed it")
-    else:
-        click.echo(f"says that it is signed by {signature.read(head.signature).name}")
+    for one in head.signatures:
+        click.echo(f"says that it is signed by {signature.read(one).name}")
     if manifest.base:
         click.echo(f"needs the blobs of {manifest.base}: {len(manifest.omitted)}")
     render.table(
@@ -276,7 +249,7 @@ def diff(old: Path, new: Path) -> int:
 @_KIT
 @click.option(
     "--volume-size",
-    callback=size,
+    callback=sizes.parsed,
     required=True,
     metavar="SIZE",
     help="At most this: 700MB, 4000MiB.",
@@ -284,9 +257,9 @@ def diff(old: Path, new: Path) -> int:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the volumes.")
 def split(file: Path, volume_size: int, output: Path | None) -> None:
     """Write a kit as volumes for smaller media; they are read in place, in any order."""
-    from pyodide_offline.kits import volumes
+    from pyodide_offline.kits import writing
 
-    for path in volumes.split(file, output or file.parent, volume_size):
+    for path in writing.split(file, (output or file.parent) / file.name, volume_size):
         click.echo(path)
 
 
@@ -294,8 +267,10 @@ def split(file: Path, volume_size: int, output: Path | None) -> None:
 @_FILES
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The kit.")
 @click.option("--serial", type=int, help="The new kit's.  [default: the highest of theirs]")
-@signing
-def merge(files: tuple[Path, ...], output: Path, serial: int | None, key_file: Path | None) -> None:
+@kit_sign.signing
+def merge(
+    files: tuple[Path, ...], output: Path, serial: int | None, key_files: tuple[Path, ...]
+) -> None:
     """Write a kit that has all of several; their signatures are not carried over."""
     from pyodide_offline.kits import comparing, layout, writing
 
@@ -303,10 +278,10 @@ def merge(files: tuple[Path, ...], output: Path, serial: int | None, key_file: P
     blobs = {
         name: writing.Span(file, at)
         for file, head in heads.items()
-        for name, at in layout.places(head.manifest, head.data, head.signature).items()
+        for name, at in layout.places(head.manifest, head.data, head.signatures).items()
     }
     manifest = comparing.merged([head.manifest for head in heads.values()], serial)
-    done = writing.write(output, manifest, blobs, key=kit_pack.secret_key(key_file))
+    done = writing.write(output, manifest, blobs, keys=kit_sign.secret_keys(key_files))
     click.echo(f"{output}: {_title(done.name, done.serial)}, {len(done.items)} items")
 
 
@@ -315,9 +290,9 @@ def merge(files: tuple[Path, ...], output: Path, serial: int | None, key_file: P
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The kit.")
 def join(files: tuple[Path, ...], output: Path) -> None:
     """Put volumes together to the kit that they were."""
-    from pyodide_offline.kits import volumes
+    from pyodide_offline.kits import writing
 
-    volumes.join(files, output)
+    writing.join(files, output)
 
 
 def _head(files: tuple[Path, ...]) -> Head:

@@ -1,19 +1,15 @@
 """`pyodide-offline kit pack`: a project's locks → one file."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pyodide_offline.cli import options
+from pyodide_offline.cli import kit_sign, options, sizes
 from pyodide_offline.cli.bars import megabytes, note
 
 if TYPE_CHECKING:
     from pyodide_offline.kits.reading import Head
-    from pyodide_offline.kits.signing import SecretKey
-
-PASSPHRASE_VARIABLE = "PYODIDE_OFFLINE_KIT_PASSPHRASE"  # noqa: S105 - a variable's name
 
 _EPILOG = """\b
 Examples:
@@ -51,12 +47,12 @@ Examples:
 @click.option(
     "--pin-now", is_flag=True, help="Take today's versions of what no lock of the project names."
 )
+@kit_sign.signing
 @click.option(
-    "--sign",
-    "key_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Sign it with this secret key (see kit keygen).",
+    "--volume-size",
+    callback=sizes.parsed,
+    metavar="SIZE",
+    help="Write volumes of at most this, FILE.001 and so on: 700MB, 4000MiB.",
 )
 @click.option(
     "--base",
@@ -77,7 +73,8 @@ def pack(
     targets: tuple[str, ...],
     target_python: str,
     pin_now: bool,
-    key_file: Path | None,
+    key_files: tuple[Path, ...],
+    volume_size: int | None,
     base: Path | None,
     name: str,
     serial: int,
@@ -107,36 +104,27 @@ def pack(
         hand_on=True,
     )
     order = feature.Order(targets, target_python, pin_now, name, serial)
-    key = secret_key(key_file)
-    made = feature.pack(session, output.absolute(), order, key=key, base=_head(base))
+    keys = kit_sign.secret_keys(key_files)
+    target = output.absolute()
+    made = feature.pack(
+        session, target, order, keys=keys, base=_head(base), volume_size=volume_size
+    )
     if not quiet:
-        program = made.parts["kit.pyz"].sha256
-        size = megabytes(output.stat().st_size)
-        note(f"{output}: {len(made.items)} archives, {size}, for {', '.join(made.targets)}")
-        note(f"kit.pyz in it has sha256:{program}")
+        files = _volumes(output) if volume_size else [output]
+        size = megabytes(sum(file.stat().st_size for file in files))
+        where = f"{files[0]} to {files[-1].name}" if volume_size else output
+        note(f"{where}: {len(made.items)} archives, {size}, for {', '.join(made.targets)}")
+        note(f"kit.pyz in it has sha256:{made.parts['kit.pyz'].sha256}")
+
+
+def _volumes(output: Path) -> list[Path]:
+    from pyodide_offline.kits import cutting, volumes
+
+    first = volumes.read(cutting.names(output, 1)[0])
+    return cutting.names(output, first.count if first else 1)
 
 
 def _head(kit: Path | None) -> "Head | None":
     from pyodide_offline.kits.volumes import head
 
     return None if kit is None else head([kit])
-
-
-def secret_key(file: Path | None) -> "SecretKey | None":
-    """Load a signing key; its passphrase is asked for only if it has one."""
-    from pyodide_offline.kits import signing
-
-    if file is None:
-        return None
-    return signing.load(file, passphrase() if signing.locked(file) else "")
-
-
-def passphrase(*, confirm: bool = False) -> str:
-    """Return the variable's passphrase, else the one that a person types."""
-    named = os.environ.get(PASSPHRASE_VARIABLE)
-    if named is not None:
-        return named
-    found: str = click.prompt(
-        "Passphrase of the key", hide_input=True, confirmation_prompt=confirm, err=True
-    )
-    return found

@@ -89,6 +89,11 @@ class Manifest:
         """``created`` in seconds since 1970."""
         return int(datetime.strptime(self.created, _TIME).replace(tzinfo=UTC).timestamp())
 
+    @property
+    def comment(self) -> str:
+        """What each signature says beside the manifest's bytes, and signs, too."""
+        return f"kit {self.name} serial {self.serial}"
+
 
 def timestamp(epoch: int) -> str:
     """Return seconds since 1970 (SOURCE_DATE_EPOCH) as ``created`` writes them."""

@@ -22,6 +22,7 @@ MODULES = (
     "pyodide_offline.kits.ed25519",
     "pyodide_offline.kits.layout",
     "pyodide_offline.kits.manifest",
+    "pyodide_offline.kits.oci",
     "pyodide_offline.kits.places",
     "pyodide_offline.kits.reading",
     "pyodide_offline.kits.signature",

@@ -19,7 +19,8 @@ from pyodide_offline.kits.manifest import NAME, Manifest, decode
 CORRUPT, UNTRUSTED, INCOMPLETE = 1, 2, 4
 _CHUNK = 1 << 20
 # What is held in memory: more than the largest kit needs, less than a hostile one asks for.
-_LIMITS = {layout.PROGRAM: 8 << 20, NAME: 16 << 20, layout.SIGNATURE: 4096, layout.SBOM: 32 << 20}
+_LIMITS = {layout.PROGRAM: 8 << 20, NAME: 16 << 20, layout.SBOM: 32 << 20}
+_LIMITS |= {layout.signature_name(number): 4096 for number in range(1, layout.SIGNERS + 1)}
 _KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device"}
 _KINDS |= {b"5": "a folder", b"6": "a pipe", b"S": "a sparse file", b"x": "a pax header"}
 
@@ -33,7 +34,7 @@ class Source(Protocol):
 
 
 class Receiver(Protocol):
-    """Takes blobs; ``end`` says whether what was written was the blob."""
+    """Takes items' blobs; ``end`` says whether what was written was the blob."""
 
     def wants(self, sha256: str, size: int) -> bool: ...  # noqa: D102
     def write(self, data: memoryview, /) -> None: ...  # noqa: D102
@@ -59,7 +60,7 @@ class Head:
 
     manifest: Manifest
     data: bytes
-    signature: bytes | None
+    signatures: tuple[bytes, ...]
     program: bytes = field(repr=False)
     sbom: bytes = field(repr=False)
 
@@ -92,10 +93,12 @@ class Reading:
 
     def blobs(self, head: Head, receiver: Receiver | None = None) -> None:
         """Read the blobs and the end; a receiver gets those that it wants."""
-        members = layout.blobs(head.manifest, head.data, head.signature)
+        members = layout.blobs(head.manifest, head.data, head.signatures)
+        items = head.manifest.carried
         for place, member in enumerate(members):
             try:
-                self._blob(member, head.manifest.epoch, receiver)
+                taker = receiver if member.sha256 in items else None
+                self._blob(member, head.manifest.epoch, taker)
             except _Stop as stop:
                 missing = len(members) - place
                 reason = f"{stop.fault.reason}; {missing} of {len(members)} blobs are missing"
@@ -123,12 +126,15 @@ class Reading:
         if manifest.epoch != mtime:
             raise _Stop(Fault(NAME, "the time in the headers is not the manifest's"))
         block = self._take(BLOCK, layout.SBOM)
-        signature = None
-        if block[:100].rstrip(b"\0") == layout.SIGNATURE.encode():
-            signature = self._file(layout.SIGNATURE, block, mtime)
+        signatures: tuple[bytes, ...] = ()
+        while len(signatures) < layout.SIGNERS:
+            name = layout.signature_name(len(signatures) + 1)
+            if block[:100].rstrip(b"\0") != name.encode():
+                break
+            signatures += (self._file(name, block, mtime),)
             block = self._take(BLOCK, layout.SBOM)
         sbom = b""
-        for member in layout.opening(manifest, data, signature):
+        for member in layout.opening(manifest, data, signatures):
             if member.name == layout.PROGRAM:
                 self._compare(member, program)
             elif member.name == layout.SBOM:
@@ -138,7 +144,7 @@ class Reading:
                 block = self._take(BLOCK, member.name)
                 content = self._file(member.name, block, mtime, size=member.size)
                 self._compare(member, content)
-        return Head(manifest, data, signature, program, sbom)
+        return Head(manifest, data, signatures, program, sbom)
 
     def _compare(self, member: Member, content: bytes) -> None:
         if hashlib.sha256(content).hexdigest() != member.sha256:
@@ -167,9 +173,8 @@ class Reading:
         good = block == layout.header(member.name, member.size, member.mode, mtime)
         if not good:
             self.faults.append(Fault(member.name, _described(block, member.name)))
-        own = member.data is not None
-        wanted = receiver is not None and not own and receiver.wants(member.sha256, member.size)
-        if receiver is not None and not own and not wanted and self._source.seekable():
+        wanted = receiver is not None and receiver.wants(member.sha256, member.size)
+        if receiver is not None and not wanted and self._source.seekable():
             self._skip(member.size + layout.padding(member.size))
             return
         hasher, whole = hashlib.sha256(), False

@@ -8,9 +8,17 @@ from functools import reduce
 from operator import or_
 from pathlib import Path
 
-from pyodide_offline.errors import IntegrityError, PyodideOfflineError, SettingsError
+from pyodide_offline.errors import (
+    IntegrityError,
+    PyodideOfflineError,
+    SettingsError,
+    UntrustedError,
+)
 from pyodide_offline.kits import bootstrap, places, signature, trust, unpacking, volumes
-from pyodide_offline.kits.reading import Fault
+from pyodide_offline.kits.reading import CORRUPT, UNTRUSTED, Fault
+from pyodide_offline.kits.signature import PublicKey
+
+_ALL = "All faults are listed by: kit verify FILE"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,12 +54,29 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def terms(
-    keys: Sequence[str], *, first_use: bool, unsigned: bool, downgrade: bool = False
+    keys: Sequence[str],
+    *,
+    first_use: bool,
+    unsigned: bool,
+    downgrade: bool = False,
+    need: int | None = None,
 ) -> trust.Terms:
-    """Return the user's terms; a key is a line or the file of one. Raises IntegrityError."""
-    read = [Path(one).read_text() if Path(one).is_file() else one for one in keys]
-    known = tuple(map(signature.public_key, read))
-    return trust.Terms(known, first_use=first_use, unsigned=unsigned, downgrade=downgrade)
+    """Return the user's terms; a key is a line or the file of one. Raises SettingsError."""
+    known = tuple(map(_key, keys))
+    if need is not None and need < 1:
+        raise SettingsError("A kit needs one signature at least.", next_step="Name --need 1.")
+    if known and need and len({key.value for key in known}) < need:
+        raise SettingsError(f"{need} signatures are needed and fewer keys named with --key.")
+    return trust.Terms(known, first_use, unsigned, downgrade, need)
+
+
+def _key(text: str) -> PublicKey:
+    try:
+        return signature.public_key(Path(text).read_text() if Path(text).is_file() else text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The key {text} cannot be read.", why=f"{error}.") from error
+    except IntegrityError as error:
+        raise SettingsError(f"{text[:80]} is no public key.", why=error.why) from error
 
 
 def bits(faults: Sequence[Fault]) -> int:
@@ -59,14 +84,16 @@ def bits(faults: Sequence[Fault]) -> int:
     return reduce(or_, (fault.bit for fault in faults), 0)
 
 
-def refused(faults: Sequence[Fault]) -> IntegrityError:
-    """Return the error for a kit that was not unpacked."""
+def refused(faults: Sequence[Fault]) -> PyodideOfflineError:
+    """Return the error for a kit that was not unpacked: its first fault, corrupt ones first."""
     more = f" ({len(faults) - 1} more)" if len(faults) > 1 else ""
-    return IntegrityError(
-        "The kit is not unpacked.",
-        why=f"{faults[0]}{more}",
-        next_step="All faults are listed by: kit verify FILE",
-    )
+    kinds = {fault.bit for fault in faults}
+    what = "The kit is not unpacked."
+    if CORRUPT not in kinds and UNTRUSTED in kinds:
+        fault = next(one for one in faults if one.bit == UNTRUSTED)
+        return UntrustedError(what, why=f"{fault}{more}", next_step=_ALL)
+    fault = min(faults, key=lambda one: one.bit)
+    return IntegrityError(what, why=f"{fault}{more}", next_step=_ALL)
 
 
 def _verify(found: argparse.Namespace) -> int:
@@ -138,6 +165,7 @@ def _terms(found: argparse.Namespace) -> trust.Terms:
         first_use=found.trust_on_first_use,
         unsigned=found.allow_unsigned,
         downgrade=found.allow_downgrade,
+        need=found.need,
     )
 
 
@@ -160,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--project", type=Path, help="the worker's folder, by default here")
         if name in ("verify", "unpack", "run"):
             one.add_argument("--key", action="append", default=[], help="public key, or its file")
+            one.add_argument("--need", type=int, help="so many keys must have signed it")
             for option in ("--trust-on-first-use", "--allow-unsigned", "--allow-downgrade"):
                 one.add_argument(option, action="store_true")
 

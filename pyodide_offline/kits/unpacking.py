@@ -112,7 +112,7 @@ def unpack(
             return Outcome(tuple(after))
         _place(root, head)
         # First the serial, then the switch: a kill between them lets no older kit in.
-        trust.record(trusted, head, judgement.key)
+        trust.record(trusted, head, judgement)
         return Outcome((), _switch(root, head), shelf.written, shelf.kept)
 
 
@@ -214,13 +214,17 @@ class _Shelf:
 
 def _place(root: Path, head: Head) -> None:
     blobs, incoming = root / "blobs" / "sha256", root / "incoming"
-    wanted = head.manifest.carried
-    for sha256 in wanted:
+    for sha256 in head.manifest.carried:
         if (incoming / sha256).exists():
             (incoming / sha256).replace(blobs / sha256)
-    for member in layout.blobs(head.manifest, head.data, head.signature):
-        if member.data is not None and not _is(blobs / member.sha256, member.sha256, member.size):
-            disk.write_whole(blobs / member.sha256, member.data, 0o444)
+    parts = {
+        head.manifest.parts[layout.PROGRAM].sha256: head.program,
+        head.manifest.parts[layout.SBOM].sha256: head.sbom,
+    }
+    for member in layout.blobs(head.manifest, head.data, head.signatures):
+        data = parts.get(member.sha256, member.data)
+        if data is not None and not _is(blobs / member.sha256, member.sha256, member.size):
+            disk.write_whole(blobs / member.sha256, data, 0o444)
     _fsync_folder(blobs)
     disk.remove(incoming)
 
@@ -236,7 +240,7 @@ def _switch(root: Path, head: Head) -> Generation:
         made = root / "generations" / ".new"
         disk.remove(made)
         files = {layout.PROGRAM: head.program, layout.SBOM: head.sbom}
-        for member in layout.opening(head.manifest, head.data, head.signature):
+        for member in layout.opening(head.manifest, head.data, head.signatures):
             data = files.get(member.name, member.data)
             disk.write_whole(made / member.name, data or b"", member.mode)
         made.rename(root / "generations" / found)
@@ -253,8 +257,10 @@ def _names(root: Path) -> list[str]:
 def _needed(root: Path, name: str) -> set[str]:
     """Return the blobs of a generation: its items' and OCI's own."""
     found = _generation(root, name)
-    signature = found.folder / layout.SIGNATURE
-    signed = signature.read_bytes() if signature.exists() else None
+    names = (layout.signature_name(number) for number in range(1, layout.SIGNERS + 1))
+    signed = [
+        (found.folder / name).read_bytes() for name in names if (found.folder / name).exists()
+    ]
     data = (found.folder / NAME).read_bytes()
     own = {member.sha256 for member in layout.blobs(found.manifest, data, signed)}
     return own | {item.sha256 for item in found.manifest.items}

@@ -1,8 +1,9 @@
-"""A kit in several files, for media that are smaller than it: split, joined, read in place.
+"""A kit in several files, for media that are smaller than it: read in place.
 
 Each volume begins with 512 bytes that say which kit it is of, its number, the count, its
 place and the SHA-256 of its part. Volumes are told by these bytes and never by their names,
-and are read in any order, from any folders, without being put together first.
+and are read in any order, from any folders, without being put together first. ``cutting``
+makes them.
 """
 
 import hashlib
@@ -14,11 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pyodide_offline import disk
 from pyodide_offline.errors import IntegrityError, StorageError
 from pyodide_offline.kits.reading import INCOMPLETE, Fault, Head, Reading, Source
 
 HEAD = 512
+MOST = 999
 _MAGIC = b"pyodide-offline kit volume 1\n"
 _CHUNK = 1 << 20
 
@@ -40,6 +41,15 @@ class Volume:
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         start = (_MAGIC + text.encode()).ljust(HEAD - 66) + b"\n"
         return start + hashlib.sha256(start).hexdigest().encode() + b"\n"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A volume and where it was found."""
+
+    path: Path
+    file: BinaryIO
+    volume: Volume
 
 
 class Joined(io.RawIOBase):
@@ -72,31 +82,36 @@ class Joined(io.RawIOBase):
 
 @contextmanager
 def opened(paths: Sequence[Path], *, check: bool = False) -> Iterator[tuple[Source, list[Fault]]]:
-    """Open a kit: one file (or pipe), or its volumes, in any order.
+    """Open a kit: one file (or pipe), or its volumes, in any order; or folders of volumes.
 
-    The faults are of the volumes; with ``check`` each part is compared with its own digest,
-    so that the damaged medium is named. Raises StorageError for what cannot be opened.
+    Of a folder the volumes count and nothing else in it. The faults are of the volumes; with
+    ``check`` each part is compared with its own digest, so that the damaged medium is named.
+    Raises StorageError for what cannot be opened, SettingsError for volumes of two kits.
     """
     with ExitStack() as stack:
-        files = [_open(path, stack) for path in paths]
-        # A pipe cannot be looked into and put back.
-        if len(files) == 1 and not (files[0].seekable() and _is_volume(files[0])):
-            yield files[0], []  # type: ignore[misc]
-            return
-        parts: dict[int, tuple[Volume, BinaryIO]] = {}
-        faults = []
-        for path, file in zip(paths, files, strict=True):
+        if len(paths) == 1 and not paths[0].is_dir():
+            file = _open(paths[0], stack)
+            # A pipe cannot be looked into and put back.
+            if not (file.seekable() and is_volume(file)):
+                yield file, []  # type: ignore[misc]
+                return
+        faults: list[Fault] = []
+        found: list[_Part] = []
+        for path in _spread(paths):
+            file = _open(path, stack)
             volume = _read(file)
             if volume is None:
                 faults.append(Fault(str(path), "it is no volume, or its head is damaged"))
-            elif parts and volume.kit != next(iter(parts.values()))[0].kit:
-                faults.append(Fault(str(path), "it is a volume of another kit"))
-            else:
-                if check and (fault := _checked(path, file, volume)):
-                    faults.append(fault)
-                parts[volume.number] = volume, file
-        faults += _missing([volume for volume, _ in parts.values()])
-        yield Joined(list(parts.values())), faults
+                continue
+            found.append(_Part(path, file, volume))
+        parts, strange = _of_one(found)
+        faults += strange
+        if check:
+            parts, damaged = _undamaged(parts)
+            faults += damaged
+        here = {part.volume.number: part for part in reversed(parts)}
+        faults += _missing([part.volume for part in here.values()])
+        yield Joined([(part.volume, part.file) for part in here.values()]), faults
 
 
 def head(paths: Sequence[Path]) -> Head:
@@ -110,76 +125,10 @@ def head(paths: Sequence[Path]) -> Head:
     return found
 
 
-def split(kit: Path, folder: Path, size: int) -> list[Path]:
-    """Write a kit as volumes of at most ``size`` bytes, as even as may be; return their paths.
-
-    The kit is only read. Older volumes of that name with a higher number are removed.
-    Raises IntegrityError for what is no kit, StorageError for the disk.
-    """
-    total = kit.stat().st_size
-    if size <= 2 * HEAD:
-        raise IntegrityError(f"A volume of {size} bytes holds nothing.")
-    count = -(-total // (size - HEAD))
-    even = -(-total // count)
-    made = []
-    with kit.open("rb", buffering=0) as file:
-        reading = Reading(file)
-        head = reading.head()
-        if head is None:
-            raise IntegrityError(f"{kit} is no kit.", why=str(reading.faults[0]))
-        name = hashlib.sha256(head.data).hexdigest()
-        for number in range(1, count + 1):
-            offset = (number - 1) * even
-            part = Volume(name, number, count, offset, min(even, total - offset), total, "0" * 64)
-            target = folder / f"{kit.name}.{number:03}"
-            _write(file, target, part)
-            made.append(target)
-    for stale in folder.glob(f"{kit.name}.[0-9][0-9][0-9]"):
-        if stale not in made:
-            with stale.open("rb") as old:
-                unwanted = _is_volume(old)
-            if unwanted:
-                stale.unlink()
-    return made
-
-
-def join(paths: Sequence[Path], target: Path) -> None:
-    """Put volumes together again. Raises IntegrityError, with all faults, StorageError."""
-    with opened(paths, check=True) as (source, faults):
-        if faults:
-            raise IntegrityError(
-                f"The volumes cannot be joined: {len(faults)} faults.",
-                why="; ".join(map(str, faults)),
-            )
-        buffer = memoryview(bytearray(_CHUNK))
-        with disk.guarded(target), disk.beside(target) as temporary:
-            with temporary.open("wb") as file:
-                while count := source.readinto(buffer):
-                    file.write(buffer[:count])
-            temporary.chmod(0o644)
-            disk.fsync(temporary)
-            temporary.replace(target)
-
-
-def _write(source: BinaryIO, target: Path, part: Volume) -> None:
-    hasher, rest = hashlib.sha256(), part.size
-    source.seek(part.offset)
-    with disk.guarded(target), disk.beside(target) as temporary:
-        with temporary.open("wb") as file:
-            file.write(part.encode())
-            while rest:
-                data = source.read(min(rest, _CHUNK))
-                if not data:
-                    raise IntegrityError("The kit became shorter while it was split.")
-                hasher.update(data)
-                file.write(data)
-                rest -= len(data)
-            file.seek(0)
-            whole = Volume(**{**asdict(part), "sha256": hasher.hexdigest()})
-            file.write(whole.encode())
-        temporary.chmod(0o644)
-        disk.fsync(temporary)
-        temporary.replace(target)
+def read(path: Path) -> Volume | None:
+    """Return what a file says of itself as a volume; None if it is none."""
+    with ExitStack() as stack:
+        return _read(_open(path, stack))
 
 
 def _open(path: Path, stack: ExitStack) -> BinaryIO:
@@ -189,7 +138,8 @@ def _open(path: Path, stack: ExitStack) -> BinaryIO:
         raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _is_volume(file: BinaryIO) -> bool:
+def is_volume(file: BinaryIO) -> bool:
+    """Say whether a file begins as a volume does; it is rewound."""
     start = file.read(len(_MAGIC))
     file.seek(0)
     return start == _MAGIC
@@ -206,6 +156,63 @@ def _read(file: BinaryIO) -> Volume | None:
         return volume if volume.encode() == data else None
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _spread(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files, and of each folder those that begin as a volume does."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        volumes = 0
+        for one in sorted(path.iterdir()):
+            if one.is_file():
+                with ExitStack() as stack:
+                    unwanted = not is_volume(_open(one, stack))
+                if not unwanted:
+                    volumes += 1
+                    yield one
+        if not volumes:
+            raise StorageError(
+                f"No volume of a kit lies in {path}.", next_step="Name the kit's file itself."
+            )
+
+
+def _of_one(found: Sequence[_Part]) -> tuple[list[_Part], list[Fault]]:
+    """Return the volumes of one splitting of one kit, and a fault for each other one.
+
+    Left-overs of another splitting may lie beside them: all volumes of one are what counts.
+    """
+    groups: dict[tuple[str, int, int], list[_Part]] = {}
+    for part in found:
+        volume = part.volume
+        groups.setdefault((volume.kit, volume.count, volume.total), []).append(part)
+    complete = [
+        parts
+        for (_, count, _), parts in groups.items()
+        if len({part.volume.number for part in parts}) == count
+    ]
+    if len(complete) == 1:
+        return complete[0], []
+    first = next(iter(groups.values()), [])
+    others = [part for parts in groups.values() if parts is not first for part in parts]
+    return first, [
+        Fault(str(part.path), "it is a volume of another kit, or of another splitting")
+        for part in others
+    ]
+
+
+def _undamaged(parts: Sequence[_Part]) -> tuple[list[_Part], list[Fault]]:
+    """Return the volumes, good copies first; a fault where no copy of one is good."""
+    good, bad = [], {}
+    for part in parts:
+        if fault := _checked(part.path, part.file, part.volume):
+            bad[part.volume.number] = part, fault
+        else:
+            good.append(part)
+    there = {part.volume.number for part in good}
+    lost = {number: one for number, one in bad.items() if number not in there}
+    return [*good, *(part for part, _ in lost.values())], [fault for _, fault in lost.values()]
 
 
 def _checked(path: Path, file: BinaryIO, volume: Volume) -> Fault | None:
@@ -225,7 +232,7 @@ def _missing(found: Sequence[Volume]) -> list[Fault]:
     if not found:
         return []
     here = {one.number for one in found}
-    gone = sorted(set(range(1, min(found[0].count, 9999) + 1)) - here)
+    gone = sorted(set(range(1, min(found[0].count, MOST) + 1)) - here)
     if gone:
         text = f"of {found[0].count} volumes these are missing: {', '.join(map(str, gone))}"
         return [Fault("the kit", text, INCOMPLETE)]

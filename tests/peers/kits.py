@@ -44,7 +44,7 @@ def key(number: int = 1) -> SecretKey:
 def kit(target: Path, *, signed: bool = True, extra: bytes = b"") -> Manifest:
     """Write a kit of FILES and return its manifest."""
     manifest, blobs = contents(target.parent / f"{target.name}.files", extra)
-    return write(target, manifest, blobs, key=key() if signed else None)
+    return write(target, manifest, blobs, keys=[key()] if signed else [])
 
 
 def difference(target: Path, base: Manifest) -> Manifest:
@@ -53,4 +53,4 @@ def difference(target: Path, base: Manifest) -> Manifest:
     left = tuple(sorted(one.sha256 for one in manifest.items))[1:]
     digest = f"sha256:{hashlib.sha256(encode(base)).hexdigest()}"
     less = dataclasses.replace(manifest, serial=base.serial + 1, base=digest, omitted=left)
-    return write(target, less, blobs, key=key())
+    return write(target, less, blobs, keys=[key()])

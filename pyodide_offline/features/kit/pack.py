@@ -52,10 +52,11 @@ def pack(
     target: Path,
     order: Order,
     *,
-    key: "SecretKey | None" = None,
+    keys: "Sequence[SecretKey]" = (),
     base: "Head | None" = None,
+    volume_size: int | None = None,
 ) -> Manifest:
-    """Write a kit of the project, without what ``base`` has; return its manifest.
+    """Write a kit of the project, or its volumes, without what ``base`` has; return its manifest.
 
     Raises ProjectError, IntegrityError and what bringing archives raises.
     """
@@ -76,8 +77,9 @@ def pack(
                 project=_digests(session.project),
             ),
             {one.item.sha256: one.path for one in found},
-            key=key,
+            keys=keys,
             base=base,
+            volume_size=volume_size,
             advance=advance,
         )
 

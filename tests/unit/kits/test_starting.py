@@ -66,10 +66,13 @@ def test_exit_bits_add_up_and_unpacking_says_why_not(start: Start, tmp_path: Pat
         "incomplete",
     ]
     done = start("unpack", "my.kit")
+    assert done.returncode == 20
+    assert "error[untrusted]: The kit is not unpacked." in done.stderr
+    done = start("unpack", "my.kit", "--key", KEY)
     assert done.returncode == 5
-    assert "error[integrity]: The kit is not unpacked." in done.stderr
+    assert "error[integrity]: The kit is not unpacked.\n  corrupt: " in done.stderr
     assert start("verify", "none").returncode == 9
-    assert start("verify", "my.kit", "--key", "RW").returncode == 5
+    assert start("verify", "my.kit", "--key", "RW").returncode == 13
 
 
 def test_run_wants_a_command_and_a_kit(start: Start) -> None:

@@ -27,7 +27,7 @@ def test_two_kits_of_the_same_things_are_the_same_bytes(tmp_path: Path) -> None:
         tmp_path / "two.kit",
         manifest,
         dict(reversed(blobs.items())),
-        key=kits.key(),
+        keys=[kits.key()],
         advance=done.append,
     )
     assert (tmp_path / "one.kit").read_bytes() == (tmp_path / "two.kit").read_bytes()
@@ -40,7 +40,7 @@ def test_what_a_base_lists_is_left_out_and_the_rest_is_enough(tmp_path: Path) ->
     base = Reading(io.BytesIO((tmp_path / "old" / "kit").read_bytes())).head()
     manifest, blobs = kits.contents(tmp_path / "new", b"x")
     target = tmp_path / "new.kit"
-    done = write(target, manifest, blobs, key=kits.key(), base=base)
+    done = write(target, manifest, blobs, keys=[kits.key()], base=base)
     assert list(done.carried.values()) == [2101]
     assert target.stat().st_size < (tmp_path / "old" / "kit").stat().st_size
     trusted, terms = tmp_path / "trust.json", Terms(keys=(kits.key().public,))
@@ -78,7 +78,7 @@ terms = trust.Terms(keys=(kits.key().public,))
 chance = random.Random(9)
 
 def write():
-    writing.write(target, manifest, blobs, key=kits.key())
+    writing.write(target, manifest, blobs, keys=[kits.key()])
 
 def whole():
     return not unpacking.verify([target], trust.Known(), terms)[1]

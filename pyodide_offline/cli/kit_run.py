@@ -40,7 +40,7 @@ def run(
     import dataclasses
 
     from pyodide_offline.features import run as running
-    from pyodide_offline.features.kit import filling, loopback
+    from pyodide_offline.features.kit import filling
 
     session = options.session(
         cache_dir=cache_dir, store_dir=store_dir, project=project, quiet=quiet, verbose=verbose
@@ -53,8 +53,8 @@ def run(
             note(sentence)
 
     items, places = filling.unpacked(session)
-    with loopback.serving(loopback.Shelf(items, places)) as origin:
-        inside = filling.session_for(session, origin)
+    with filling.serving(session, items, places) as served:
+        inside = filling.session_for(session, served)
         version = filling.fill(inside, items, places)
         alone = dataclasses.replace(inside, offline=True)
         return running.run(alone, command, say, wrangler=version, fetch=False, verbose=verbose)

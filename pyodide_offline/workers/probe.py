@@ -7,7 +7,6 @@ the binary's own digest.
 import json
 import os
 import re
-import subprocess
 import tempfile
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -20,6 +19,7 @@ from pyodide_offline import process
 from pyodide_offline.digest import Digest
 from pyodide_offline.errors import WorkerdError
 from pyodide_offline.store import Store
+from pyodide_offline.workers import unconnected
 
 DEVELOPMENT_FLAG = "python_workers_development"
 DEVELOPMENT_ID = "dev"
@@ -171,7 +171,7 @@ def _config(source: str, date: str, flags: Sequence[str]) -> str:
 
 
 def lines(binary: Path, place: Path, *more: str, seconds: float) -> Generator[str, None, None]:
-    """Start the worker of a ``folder`` and yield what workerd prints.
+    """Start the worker of a ``folder`` and yield what workerd prints; it can connect nowhere.
 
     It is ended when the caller has heard enough, or after the seconds.
     """
@@ -184,14 +184,7 @@ def lines(binary: Path, place: Path, *more: str, seconds: float) -> Generator[st
         str(place / "worker.capnp"),
     ]
     try:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        )
+        child = unconnected.start(command)
     except OSError as error:
         raise WorkerdError(
             f"workerd cannot be started: {binary}: {error.strerror}.",

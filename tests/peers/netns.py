@@ -6,6 +6,8 @@ does send something, and fails soon because the far end answers "unreachable". E
 packet that arrives at the far end is counted (ARP too: it is asked for only to send).
 IPv6 is switched off, or the kernel's router solicitations would count.
 
+The first of them are told with their bytes, so that a test that fails names what was asked.
+
 Not seen: traffic over loopback, and sockets of the file system (nscd, D-Bus).
 
 Standard library only: the file runs itself, as a script, in the far namespace.
@@ -14,6 +16,7 @@ Standard library only: the file runs itself, as a script, in the far namespace.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +27,7 @@ from pathlib import Path
 # TEST-NET-2 of RFC 5737: no real network has it.
 FAR, NEAR = "198.51.100.1", "198.51.100.2"
 _SBIN = "/usr/sbin:/sbin"
+_TOLD = 20  # packets whose bytes are told
 _NO_IPV6 = "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do echo 1 >$f; done"
 
 # Runs in the near namespace. $1 and $2 are pipes to and from the far end, $3 the
@@ -49,11 +53,15 @@ exec "$@"
 
 @dataclass(frozen=True)
 class Counted:
-    """What a command left: exit status, output (both streams), packets sent to outside."""
+    """What a command left: exit status, output (both streams), packets sent to outside.
+
+    ``sent`` has the first of these packets as text: printable bytes, dots for all others.
+    """
 
     status: int
     output: str
     packets: int
+    sent: tuple[str, ...] = ()
 
 
 def run_counted(
@@ -92,7 +100,7 @@ def run_counted(
             raise AssertionError(f"no end in {timeout:.0f} s:\n{_text(log)}") from None
         assert report.exists(), f"the network could not be made:\n{_text(log)}"
         told = json.loads(report.read_text(encoding="utf-8"))
-        return Counted(told["status"], _text(log), told["packets"])
+        return Counted(told["status"], _text(log), told["packets"], tuple(told["sent"]))
 
 
 def unshare() -> list[str]:
@@ -132,7 +140,7 @@ def _far_end(report: Path, command: Sequence[str]) -> None:
     with os.fdopen(from_near) as lines:
         _expect(lines.readline(), "made")
         # The open file keeps the namespace, and so the counter, after the command's end.
-        with Path(f"/proc/{near.pid}/ns/net").open("rb"):
+        with Path(f"/proc/{near.pid}/ns/net").open("rb"), _listening() as wire:
             shell(f"ip link set near netns {near.pid}")
             os.write(to_near, b"go\n")
             _expect(lines.readline(), "ready")
@@ -140,8 +148,31 @@ def _far_end(report: Path, command: Sequence[str]) -> None:
             os.write(to_near, b"go\n")
             status = near.wait()
             packets = received() - before
+            sent = _heard(wire)
     status = 128 - status if status < 0 else status
-    report.write_text(json.dumps({"status": status, "packets": packets}), encoding="utf-8")
+    told = {"status": status, "packets": packets, "sent": sent}
+    report.write_text(json.dumps(told), encoding="utf-8")
+
+
+def _listening() -> socket.socket:
+    """Return a socket that gets what arrives at the far end."""
+    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003))
+    wire.bind(("far", 0))
+    wire.setblocking(False)
+    return wire
+
+
+def _heard(wire: socket.socket) -> list[str]:
+    """Return the first packets that arrived; what this end answered is left out."""
+    sent: list[str] = []
+    while len(sent) < _TOLD:
+        try:
+            data, (_, _, direction, *_) = wire.recvfrom(2048)
+        except BlockingIOError:
+            break
+        if direction != socket.PACKET_OUTGOING:
+            sent.append("".join(chr(one) if 32 < one < 127 else "." for one in data))
+    return sent
 
 
 def _expect(line: str, word: str) -> None:

@@ -7,13 +7,19 @@ The same code installs as where registries answer; only, the registry is the kit
 import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from pyodide_offline import digest as digests
 from pyodide_offline.errors import StorageError
-from pyodide_offline.features.kit import loopback
+from pyodide_offline.features.kit import addresses, loopback
+from pyodide_offline.features.kit.authority import Authority
+from pyodide_offline.features.kit.loopback import Served
+from pyodide_offline.features.kit.shelf import Shelf
 from pyodide_offline.kits.manifest import Item
+from pyodide_offline.network import cafile
+from pyodide_offline.network.trust import Source
 from pyodide_offline.session import Session
 from pyodide_offline.store import LAYOUT
 from pyodide_offline.workers import project, supply
@@ -36,9 +42,20 @@ def unpacked(session: Session) -> tuple[tuple[Item, ...], dict[str, Path]]:
     return found.manifest.items, {item.sha256: found.path(item) for item in found.manifest.items}
 
 
-def session_for(session: Session, origin: str) -> Session:
-    """Return the session whose programs and downloads know no registry but the kit's."""
-    environ = loopback.environment(session.environ, origin)
+def serving(
+    session: Session, items: Sequence[Item], places: Mapping[str, Path]
+) -> AbstractContextManager[Served]:
+    """Answer for all registries and indexes from the kit while the block runs."""
+    shelf = Shelf(items, places, addresses.of(session.project, items))
+    return loopback.serving(shelf, Authority(session.store.root / LAYOUT))
+
+
+def session_for(session: Session, served: Served) -> Session:
+    """Return the session whose programs and downloads reach the kit and nothing else."""
+    environ = loopback.environment(session.environ, served.origin)
+    environ = cafile.environment(
+        session.store, environ, session.progress.note, [Source(served.trusted)]
+    )
     return dataclasses.replace(session, environ=environ, offline=False, proxies=(), pac="")
 
 

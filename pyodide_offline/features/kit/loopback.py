@@ -1,145 +1,79 @@
-"""A kit's archives as an npm registry and a simple index, on this machine's loopback only.
+"""A kit in place of the network, on this machine's loopback only.
 
-npm, pip and uv are told of it by variables and install as ever: their locks stay as they
-are, and each checks the digests that its lock has. Standard library's server: its clients
-are a handful of programs of one user.
+npm, pip and uv are told by variables that a proxy is named here, and whom to trust. Whatever
+registry, index or address their settings and locks name, the kit answers for it: locks and
+settings stay as they are, and each program checks the digests that its lock has. What is not
+in the kit is not found, at once and without a look-up of a name. Nothing is passed on.
 
-    /<package>  /<package>/<version>  /<package>/-/<file>     npm's registry
-    /-/pypi/simple/<name>/  /-/pypi/files/<file>              PEP 503
+Standard library's server: its clients are a handful of programs of one user.
 """
 
-import html
-import json
 import shutil
+import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
-from packaging.utils import canonicalize_name
-
-from pyodide_offline import archive
 from pyodide_offline.errors import PyodideOfflineError
+from pyodide_offline.features.kit.authority import Authority
+from pyodide_offline.features.kit.shelf import Page, Shelf
 from pyodide_offline.kits.manifest import Item
-from pyodide_offline.workers.toolchain import semver
 
 HOST = "127.0.0.1"
-_SIMPLE, _FILES = "/-/pypi/simple/", "/-/pypi/files/"
-_WHEELS = {"wheel", "node", "uv"}
-_PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "npm_config_proxy"}
-_PROXIES |= {"npm_config_https_proxy", "npm_config_noproxy"}
-# What would add another index, or answer for this one.
-_INDEXES = {"PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CONSTRAINT", "PIP_PROXY"}
-_INDEXES |= {"UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX", "UV_INDEX_URL"}
+_PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "pip_proxy"}
+_PROXIES |= {"npm_config_proxy", "npm_config_https_proxy", "npm_config_noproxy"}
+# What would add another index to pip's, answer for it, or forbid to ask it.
+_INDEXES = {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"}
+_INDEXES |= {"PIP_CONSTRAINT", "UV_NO_INDEX"}
+# A client that says nothing for so long is gone.
+_SILENCE = 300
 
 
-class Shelf:
-    """The archives by the names that are asked for; ``places`` maps hex digests to files."""
+@dataclass(frozen=True)
+class Served:
+    """Where a kit answers, ``http://127.0.0.1:PORT``, and the file of its authority."""
 
-    def __init__(self, items: Sequence[Item], places: Mapping[str, Path]) -> None:
-        self._places = places
-        self._npm: dict[str, dict[str, Item]] = {}
-        self._wheels: dict[str, dict[str, Item]] = {}
-        for item in items:
-            if item.sha256 not in places:
-                continue
-            if item.kind == "npm":
-                self._npm.setdefault(item.name, {})[item.version] = item
-            elif item.kind in _WHEELS:
-                self._wheels.setdefault(canonicalize_name(item.name), {})[item.file] = item
-        self._described = cache(self._describe)
-
-    def path(self, item: Item) -> Path:
-        """Return where an item's bytes lie."""
-        return self._places[item.sha256]
-
-    def tarball(self, name: str, file: str) -> Item | None:
-        """Return the npm package that ``/<name>/-/<file>`` means."""
-        found = self._npm.get(name, {}).values()
-        return next((item for item in found if item.file == file), None)
-
-    def wheel(self, file: str) -> Item | None:
-        """Return a wheel by its file name."""
-        return next((one[file] for one in self._wheels.values() if file in one), None)
-
-    def version(self, name: str, version: str, origin: str) -> dict[str, object] | None:
-        """Return npm's description of one version: its package.json and where it lies."""
-        item = self._npm.get(name, {}).get(version)
-        if item is None:
-            return None
-        address = f"{origin}/{quote(name, safe='@')}/-/{quote(item.file)}"
-        dist = {"tarball": address, "integrity": item.upstream}
-        return {**self._described(item), "dist": dist}
-
-    def package(self, name: str, origin: str) -> dict[str, object] | None:
-        """Return npm's description of a package with all versions of the kit."""
-        if name not in self._npm:
-            return None
-        versions = sorted(self._npm[name], key=lambda one: (semver.parse(one) or (0, 0, 0), one))
-        return {
-            "name": name,
-            "dist-tags": {"latest": versions[-1]},
-            "versions": {one: self.version(name, one, origin) for one in versions},
-        }
-
-    def page(self, name: str) -> str | None:
-        """Return a package's page of the simple index."""
-        found = self._wheels.get(canonicalize_name(name))
-        if not found:
-            return None
-        links = [
-            f'<a href="{_FILES}{quote(file)}#sha256={item.sha256}">{html.escape(file)}</a><br>'
-            for file, item in sorted(found.items())
-        ]
-        return "\n".join(["<!DOCTYPE html><html><body>", *links, "</body></html>", ""])
-
-    def _describe(self, item: Item) -> dict[str, object]:
-        # By npm's rule the first folder of a tarball may have any name.
-        names = ["package/package.json", f"{item.name.rpartition('/')[2]}/package.json"]
-        found = archive.read_members(self.path(item), names[:1]) or archive.read_members(
-            self.path(item), names[1:]
-        )
-        document = json.loads(next(iter(found.values()), b"{}"))
-        return {**document, "name": item.name, "version": item.version}
+    origin: str
+    trusted: Path
 
 
 @contextmanager
-def serving(shelf: Shelf) -> Iterator[str]:
-    """Serve a shelf while the block runs; yields its address, ``http://127.0.0.1:PORT``."""
+def serving(shelf: Shelf, authority: Authority) -> Iterator[Served]:
+    """Answer from a shelf while the block runs."""
     server = _Server((HOST, 0), _Handler)
-    server.shelf = shelf
-    server.origin = f"http://{HOST}:{server.server_address[1]}"
+    server.shelf, server.authority = shelf, authority
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield server.origin
+        yield Served(f"http://{HOST}:{server.server_address[1]}", authority.file)
     finally:
         server.shutdown()
         server.server_close()
 
 
 def environment(environ: Mapping[str, str], origin: str) -> dict[str, str]:
-    """Return the environment in which npm, pip and uv ask the shelf and nobody else.
+    """Return the environment in which npm, pip and uv ask the kit and nobody else.
 
-    Proxies and logins of the user are left out: nothing here is fetched through them.
+    Registries and indexes stay the user's; proxies and their logins are left out.
     """
+    local = f"{HOST},localhost,::1"
     ours = {
-        "npm_config_registry": f"{origin}/",
-        "npm_config_replace_registry_host": "always",
+        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), origin),
+        **dict.fromkeys(("NO_PROXY", "no_proxy", "npm_config_noproxy"), local),
+        "npm_config_proxy": origin,
+        "npm_config_https_proxy": origin,
         "npm_config_audit": "false",
         "npm_config_fund": "false",
         "npm_config_update_notifier": "false",
-        # Told to be offline, npm would not ask this registry either.
+        # Told to be offline, npm and uv would not ask the kit either.
         "npm_config_offline": "false",
-        "PIP_INDEX_URL": f"{origin}{_SIMPLE}",
+        "UV_OFFLINE": "0",
         "PIP_CONFIG_FILE": "/dev/null",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "UV_DEFAULT_INDEX": f"{origin}{_SIMPLE}",
-        "NO_PROXY": f"{HOST},localhost",
-        "no_proxy": f"{HOST},localhost",
     }
     taken = {name.lower() for name in ours}
     kept = {
@@ -153,7 +87,7 @@ def environment(environ: Mapping[str, str], origin: str) -> dict[str, str]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     shelf: Shelf
-    origin: str
+    authority: Authority
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a client that hangs up is its own affair."""
@@ -161,54 +95,64 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = _SILENCE
+    wbufsize = -1
     server: _Server
+    _inside: ssl.SSLSocket | None = None
+    _origin = ""
+
+    def do_CONNECT(self) -> None:
+        """Be the host that is asked for, in TLS."""
+        target = urlsplit(f"//{self.path}")
+        if self._inside or not target.hostname:
+            self.send_error(400)
+            return
+        context = self.server.authority.context(target.hostname)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.flush()
+        self._inside = context.wrap_socket(self.connection, server_side=True)
+        self.connection = self._inside
+        self.rfile = self._inside.makefile("rb")
+        self.wfile = self._inside.makefile("wb")
+        self._origin = f"https://{self.path.removesuffix(':443')}"
+        self.close_connection = False
 
     def do_HEAD(self) -> None:
         self.do_GET()
 
     def do_GET(self) -> None:
-        path = urlsplit(self.path).path
         with suppress(BrokenPipeError, ConnectionResetError):
             try:
-                self._answer(path)
+                accept = self.headers.get("Accept", "")
+                self._answer(self.server.shelf.find(self._url(), accept))
             except (PyodideOfflineError, OSError, ValueError) as error:
                 self._send(500, f"{error}\n".encode(), "text/plain")
 
-    def _answer(self, path: str) -> None:
-        shelf = self.server.shelf
-        if path.startswith(_SIMPLE):
-            page = shelf.page(unquote(path.removeprefix(_SIMPLE)).strip("/"))
-            self._text(page, "text/html; charset=utf-8")
-        elif path.startswith(_FILES):
-            self._file(shelf.wheel(unquote(path.removeprefix(_FILES))))
-        else:
-            self._npm(unquote(path).strip("/"))
+    def finish(self) -> None:
+        """End the connection; the one in TLS is another object than the server knows."""
+        try:
+            super().finish()
+        finally:
+            if self._inside:
+                self._inside.close()
 
-    def _npm(self, path: str) -> None:
-        shelf, origin = self.server.shelf, self.server.origin
-        name, found, file = path.partition("/-/")
-        if found:
-            self._file(shelf.tarball(name, file))
-            return
-        if (document := shelf.package(path, origin)) is None:
-            name, _, version = path.rpartition("/")
-            document = shelf.version(name, version, origin)
-        self._text(json.dumps(document) if document else None, "application/json")
+    def _url(self) -> str:
+        """Return what is asked for: of a proxy whole, within CONNECT and of an origin a path."""
+        if not self.path.startswith("/"):
+            return self.path
+        return f"{self._origin or 'http://' + self.headers.get('Host', HOST)}{self.path}"
 
-    def _text(self, text: str | None, kind: str) -> None:
-        if text is None:
+    def _answer(self, found: Item | Page | None) -> None:
+        if isinstance(found, Page):
+            self._send(200, found.text.encode(), found.kind)
+        elif found is None:
             self._send(404, b'{"error":"not in the kit"}\n', "application/json")
         else:
-            self._send(200, text.encode(), kind)
-
-    def _file(self, item: Item | None) -> None:
-        if item is None:
-            self._text(None, "")
-            return
-        self._head(200, item.size, "application/octet-stream")
-        if self.command != "HEAD":
-            with self.server.shelf.path(item).open("rb") as content:
-                shutil.copyfileobj(content, self.wfile, 1 << 20)
+            self._head(200, found.size, "application/octet-stream")
+            if self.command != "HEAD":
+                with self.server.shelf.path(found).open("rb") as content:
+                    shutil.copyfileobj(content, self.wfile, 1 << 20)
 
     def _send(self, status: int, body: bytes, kind: str) -> None:
         self._head(status, len(body), kind)

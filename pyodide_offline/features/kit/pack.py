@@ -96,11 +96,12 @@ def gather(session: Session, order: Order) -> list[Archive]:
     wanted = _targets(order)
     pins = locks.Pins(session, order.pin_now)
     tools = chain.get(session, pywrangler=True)
+    python = order.python or _series()
     found = [
         *_npm(session, pins, wanted, tools),
-        *_native(session, pins, wanted, tools, order.python or _series()),
+        *_native(session, pins, wanted, tools, python),
         archives.made(session, product.file_name(), product.NAME, __version__, product.write),
-        *_runtime(session, pins, worker, wanted, tools),
+        *_runtime(session, pins, worker, wanted, tools, python),
     ]
     unique = {one.item.key: one for one in found}
     merged = {key: _united(key, one, found) for key, one in unique.items()}
@@ -190,6 +191,7 @@ def _runtime(
     worker: project.Worker,
     wanted: Sequence[Target],
     tools: Toolchain,
+    python: str,
 ) -> Iterator[Archive]:
     """Yield what runs in workerd: the bundle or npm's Pyodide, and the worker's packages."""
     binary = tools.wrangler.workerd
@@ -207,7 +209,7 @@ def _runtime(
         packages = locks.packages(pins, None, tools.node.npm, [one])
         yield from _tarballs(session, packages, wanted, tools)
     if (session.project / "pyproject.toml").is_file():
-        yield from workerside.wheels(session, pins, tools, series, wanted)
+        yield from workerside.wheels(session, pins, tools, series, wanted, python)
 
 
 def _chosen(

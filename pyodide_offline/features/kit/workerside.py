@@ -47,8 +47,13 @@ def wheels(
     tools: Toolchain,
     series: str,
     wanted: Sequence[Target],
+    python: str,
 ) -> Iterator[Archive]:
-    """Yield the wheels of the project's packages. Raises ProjectError where one has none."""
+    """Yield the wheels of the project's packages. Raises ProjectError where one has none.
+
+    ``series`` is the worker's Python; a lock's packages come for the targets' own, too, which
+    is ``python``: `uv sync` may take either.
+    """
     assert tools.pywrangler is not None  # noqa: S101 - pack has asked for it
     program = tools.pywrangler.uv
     requirements = dependencies(session.project / "pyproject.toml")
@@ -59,7 +64,8 @@ def wheels(
         for package in pythonlock.read(lock.read_text(encoding="utf-8"), str(lock)):
             # uv.lock names packages of development too, of which some are native only.
             yield from _inside(session, pins, package, series, strict=False)
-            yield from _beside(session, package, series, wanted)
+            for version in dict.fromkeys((series, python)):
+                yield from _beside(session, package, version, wanted)
     if lock is None or lock.name != locks.PYTHON_LOCKS[0]:
         found = _resolved(pins, program, environ, [*requirements, _SDK], request, session, series)
         for package in found:

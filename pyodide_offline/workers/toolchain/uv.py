@@ -33,7 +33,11 @@ _MISLEADING = (
 _UNCACHED = re.compile(
     r"[Bb]ecause (?:only )?([A-Za-z0-9][\w.-]*)[^.]*? (?:was|were) not found in the cache"
 )
-_NO_WHEELS = re.compile(r"([A-Za-z0-9][\w.-]*)(?:[<>=!,.*\w]*)? (?:has|have) no usable wheels")
+# The first where the index has sources as well, the second where it has wheels only.
+_NO_WHEELS = re.compile(
+    r"([A-Za-z0-9][\w.-]*)(?:[<>=!,.*\w]*)? (?:has|have) no "
+    r"(?:usable wheels|wheels with a matching \w+ tag)"
+)
 _UNREACHED = ("Failed to fetch", "error sending request", "dns error", "Request failed after")
 _LONGEST = 400
 

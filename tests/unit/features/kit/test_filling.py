@@ -1,12 +1,14 @@
 """The store filled from a kit: by the same code as ever, told of no registry but the kit's."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
 from pyodide_offline.errors import IntegrityError, StorageError
 from pyodide_offline.features.kit import filling
 from pyodide_offline.kits.manifest import Item
+from pyodide_offline.network import authorities, cafile
 from pyodide_offline.workers import supply
 from pyodide_offline.workers.toolchain import chain, sync, wrangler
 from tests.unit.features.kit.test_pack import TOOLS, WORKER
@@ -86,7 +88,15 @@ def test_without_an_unpacked_kit_the_way_is_named(session):
     assert "kit unpack" in caught.value.next_step
 
 
-def test_the_session_inside_knows_no_proxy(session):
-    found = filling.session_for(session, "http://127.0.0.1:1")
-    assert found.environ["npm_config_registry"] == "http://127.0.0.1:1/"
+def test_the_session_inside_knows_no_proxy_but_the_kit(session):
+    with filling.serving(session, [], {}) as served:
+        found = filling.session_for(session, served)
+    assert found.environ["HTTPS_PROXY"] == served.origin
     assert (found.proxies, found.pac, found.offline) == ((), "", False)
+    # All programs trust the kit's authority, and the system's.
+    (file,) = {found.environ[name] for name in cafile.VARIABLES}
+    trusted = authorities.read(Path(file).read_bytes()).certificates
+    (ours,) = authorities.read(served.trusted.read_bytes()).certificates
+    assert ours in trusted
+    assert len(trusted) > 1
+    assert b"PRIVATE" not in Path(file).read_bytes()

@@ -43,7 +43,7 @@ def packed(session, tmp_path, monkeypatch):
 
         monkeypatch.setattr(locks, "wheels", resolved)
         pins, wanted = locks.Pins(session, renew=False), [targets.named("linux-x64")]
-        found = workerside.wheels(session, pins, TOOLS, "3.14", wanted)
+        found = workerside.wheels(session, pins, TOOLS, "3.14", wanted, "3.11")
         return {(one.item.file, one.item.targets) for one in found}
 
     return pack
@@ -70,6 +70,16 @@ def test_packages_of_development_in_a_lock_may_be_native_only(packed, session):
         f'hash = "sha256:{"0" * 64}" }}]\n'
     )
     assert (f"tool-1-{LINUX}.whl", ("linux-x64",)) in packed([locked("one", PURE)])
+
+
+def test_a_locks_packages_come_for_the_targets_own_python_too(packed, session):
+    tag = "cp311-cp311-manylinux_2_17_x86_64"
+    (session.project / "uv.lock").write_text(
+        f'[[package]]\nname = "tool"\nversion = "1"\n'
+        f'wheels = [{{ url = "https://x.example/tool-1-{tag}.whl", '
+        f'hash = "sha256:{"0" * 64}" }}]\n'
+    )
+    assert (f"tool-1-{tag}.whl", ("linux-x64",)) in packed([locked("one", PURE)])
 
 
 def test_what_the_project_depends_on_is_read(tmp_path):

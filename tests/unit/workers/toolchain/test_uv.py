@@ -20,6 +20,12 @@ NO_WHEELS = """\
   ╰─▶ Because numpy==2.4.0 has no usable wheels and demo depends on numpy, we can
       conclude that your requirements are unsatisfiable.
 """
+ONLY_WHEELS = """\
+  \u00d7 No solution found when resolving dependencies:
+  ╰─▶ Because pyyaml==6.0.4 has no wheels with a matching platform tag (e.g.,
+      `pyemscripten_2026_0_wasm32`) and only pyyaml==6.0.4 is available, we can conclude
+      that all versions of pyyaml cannot be used.
+"""
 UNREACHED = """\
 error: Request failed after 3 retries in 8.0s
   cause: Failed to fetch: https://me:secret@index.test/simple/starlette/
@@ -86,6 +92,8 @@ def test_no_wheels() -> None:
     error = uv.failure("find packages", NO_WHEELS, offline=False)
     assert isinstance(error, ProjectError)
     assert error.what.endswith("of numpy.")
+    # An index without sources, as a kit's is.
+    assert uv.failure("find", ONLY_WHEELS, offline=False).what.endswith("of pyyaml.")
 
 
 def test_out_of_reach() -> None:

@@ -6,7 +6,7 @@ Logins go to the registry's own origin only.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -63,12 +63,13 @@ def locked(
     name: str,
     version: str,
     expected: Digest,
-    address: str,
-    config: npmrc.Config,
+    address: Callable[[], str],
+    config: Callable[[], npmrc.Config],
 ) -> Entry:
     """Return a tarball that a lock names, by its digest there; no metadata is asked for.
 
-    ``address`` is where the lock's maker found it. Raises as ``tarball`` does.
+    ``address`` is where the lock's maker found it; it and npm's configuration are asked for
+    only where the store has no such tarball. Raises as ``tarball`` does.
     """
     full = f"{name}@{version}"
 
@@ -87,8 +88,8 @@ def locked(
     session.require_network(full)
 
     def produce(target: Path) -> Mapping[str, Any]:
-        source = _Registry(session, name, config)
-        used = source.download(version, expected, address, target)
+        source = _Registry(session, name, config())
+        used = source.download(version, expected, address(), target)
         return {
             "source": "npm",
             "package": name,

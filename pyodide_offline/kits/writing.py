@@ -203,6 +203,7 @@ def _copy(
             f"{path} is not the file that the kit's manifest lists.",
             why=f"Expected {member.size} bytes, sha256:{member.sha256}; got {seen} bytes, "
             f"sha256:{hasher.hexdigest()}.",
+            next_step="" if span else "If the store has it, type: pyodide-offline cache verify",
         )
     sink.write(bytes(layout.padding(member.size)))
 

@@ -1,5 +1,7 @@
 """The archives of a kit in the store: as their makers published them, by their locks' digests."""
 
+import shutil
+import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -31,20 +33,30 @@ class Archive:
 
 
 def tarball(
-    session: Session, package: Package, config: npmrc.Config, targets: Iterable[str]
+    session: Session,
+    package: Package,
+    config: Callable[[], npmrc.Config],
+    targets: Iterable[str],
 ) -> Archive:
     """Return a package of npm's lock. Raises ProjectError if the lock has no digest of it."""
     full = f"{package.name}@{package.version}"
     # npm leaves out where a package of the registry lies, if told to
     # (omit-lockfile-registry-resolved).
-    address = package.resolved or _address(config, package)
-    if package.integrity is None or not address.startswith(("https:", "http:")):
+    elsewhere = package.resolved and not package.resolved.startswith(("https:", "http:"))
+    if package.integrity is None or elsewhere:
         raise ProjectError(
             f"The lock does not say what {full} must be.",
             why="It comes from a folder or a repository, or its line has no integrity.",
             next_step="Take it from a registry, and write the lock anew: npm install",
         )
-    entry = npm.locked(session, package.name, package.version, package.integrity, address, config)
+    entry = npm.locked(
+        session,
+        package.name,
+        package.version,
+        package.integrity,
+        lambda: package.resolved or _address(config(), package),
+        config,
+    )
     short = package.name.rpartition("/")[2]
     return Archive(
         Item(
@@ -87,15 +99,19 @@ def wheel(session: Session, wanted: Wheel, targets: Iterable[str]) -> Archive:
 def made(
     session: Session, file: str, name: str, version: str, write: Callable[[Path], None]
 ) -> Archive:
-    """Return a wheel that is made here, new each time: its bytes are what runs now."""
+    """Return a wheel that is made here, each time: its bytes are what runs now."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / file
+        write(path)
+        digest = digests.of_file(path)
 
-    def produce(target: Path) -> Mapping[str, Any]:
-        write(target)
-        return {"source": "made here", "file": file}
+        def produce(target: Path) -> Mapping[str, Any]:
+            shutil.copyfile(path, target)
+            return {"source": "made here", "file": file}
 
-    if found := session.store.find(WHEEL, file):
-        session.store.remove(found)
-    entry = session.store.fill(WHEEL, file, produce)
+        # Of its own name: another process may be reading an older one.
+        name_there = f"{digest.short}-{file}"
+        entry = session.store.fill(WHEEL, name_there, produce, expected=digest)
     return _wheel_item(entry, Wheel(name, version, file, "", None), ())
 
 
@@ -123,15 +139,19 @@ def file(entry: Entry, kind: str, name: str, version: str, file_name: str) -> Ar
 
 
 def checked(archive: Archive) -> Archive:
-    """Read the bytes and compare them with the lock's own digest. Raises IntegrityError."""
-    if archive.item.upstream is not None:
-        expected = digests.parse(archive.item.upstream)
-        if digests.of_file(archive.path, expected.algorithm) != expected:
-            raise IntegrityError(
-                f"{archive.item.file} in the store is not what the lock says.",
-                why=f"It must have {expected.sri}.",
-                next_step="Type: pyodide-offline cache verify --repair",
-            )
+    """Compare the bytes with the lock's own digest. Raises IntegrityError.
+
+    One that is the item's SHA-256 is left to who copies the bytes: he compares it.
+    """
+    expected = digests.parse(archive.item.upstream) if archive.item.upstream else None
+    if expected is None or expected.hex == archive.item.sha256:
+        return archive
+    if digests.of_file(archive.path, expected.algorithm) != expected:
+        raise IntegrityError(
+            f"{archive.item.file} in the store is not what the lock says.",
+            why=f"It must have {expected.sri}.",
+            next_step="Type: pyodide-offline cache verify --repair",
+        )
     return archive
 
 

@@ -76,7 +76,7 @@ def packages(
 def wheels(
     pins: Pins,
     program: Path,
-    environ: Mapping[str, str],
+    environ: Callable[[], Mapping[str, str]],
     requirements: Sequence[str],
     python: str,
     *,
@@ -86,6 +86,7 @@ def wheels(
     """Return what pip installs there for requirements, by uv's resolution.
 
     ``python`` is a series (``3.11``) with a ``target``, else an interpreter that uv knows.
+    uv, and for its environment npm and pip, are asked only where no pin answers.
     """
     where = ["--python", python]
     if target is not None:
@@ -98,7 +99,7 @@ def wheels(
             uv.run(
                 program,
                 ["pip", "compile", wanted, *where, "--no-build", "--no-header", "-o", lock, "-q"],
-                environ=environ,
+                environ=environ(),
                 cwd=Path(scratch),
                 doing=f"find {what}",
             )

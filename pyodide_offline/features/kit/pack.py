@@ -9,6 +9,7 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,7 +146,7 @@ def _tarballs(
     wanted: Sequence[Target],
     tools: Toolchain,
 ) -> Iterator[Archive]:
-    config = npmrc.load(session.environ, session.project, tools.node.npm)
+    config = cache(lambda: npmrc.load(session.environ, session.project, tools.node.npm))
     for package in packages:
         fit = [one.name for one in wanted if package.fits(one.npm)]
         if fit:
@@ -169,7 +170,7 @@ def _native(
         *pywrangler.REQUIREMENTS,
         f"{_NODE}>={least}" if least else _NODE,
     ]
-    environ = workerside.environment(session, tools)
+    environ = cache(lambda: workerside.environment(session, tools))
     for target in wanted:
         packages = locks.wheels(
             pins,

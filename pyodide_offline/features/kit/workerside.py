@@ -5,7 +5,8 @@ which editors and tests read. Both find their wheels in the kit.
 """
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from pyodide_offline.distribution import pythonlock
@@ -57,7 +58,7 @@ def wheels(
     assert tools.pywrangler is not None  # noqa: S101 - pack has asked for it
     program = tools.pywrangler.uv
     requirements = dependencies(session.project / "pyproject.toml")
-    environ = environment(session, tools, series)
+    environ = cache(lambda: environment(session, tools, series))
     request = interpreter.provide(session, series, tools.node.npm).request
     lock = locks.python_lock(session.project)
     if lock is not None:
@@ -96,7 +97,7 @@ def dependencies(file: Path) -> list[str]:
 def _resolved(
     pins: locks.Pins,
     program: Path,
-    environ: dict[str, str],
+    environ: Callable[[], dict[str, str]],
     requirements: Sequence[str],
     request: str,
     session: Session,
@@ -108,8 +109,9 @@ def _resolved(
     except ProjectError as error:
         if not any(name in error.what for name in fallback.PACKAGES):
             raise
-        links = fallback.provide(session, program, environ, series)
-        return locks.wheels(pins, program, {**environ, **links}, requirements, request, what=what)
+        links = fallback.provide(session, program, environ(), series)
+        linked = {**environ(), **links}
+        return locks.wheels(pins, program, lambda: linked, requirements, request, what=what)
 
 
 def _inside(
@@ -139,7 +141,7 @@ def _mother(session: Session, pins: locks.Pins, name: str, series: str) -> Itera
     packages = locks.wheels(
         pins,
         tools.pywrangler.uv,
-        environment(session, tools),
+        lambda: environment(session, tools),
         [name],
         series,
         what=f"{name}, to make a pure wheel of",

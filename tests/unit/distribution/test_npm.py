@@ -355,7 +355,9 @@ def test_what_a_lock_names_is_fetched_by_its_digest_alone(session, peer):
     expected = digest.of_bytes(data, "sha512")
 
     def get(wanted: digest.Digest) -> Entry:
-        return npm.locked(session, "pyodide", VERSION, wanted, peer.url + FILE[1:], config)
+        return npm.locked(
+            session, "pyodide", VERSION, wanted, lambda: peer.url + FILE[1:], lambda: config
+        )
 
     assert get(expected).path.read_bytes() == data
     assert peer.paths() == [FILE], "no metadata was asked for"

@@ -26,7 +26,7 @@ def test_a_tarball_is_the_registrys_own_bytes(session):
         config = npmrc.load(session.environ, session.project, None)
         # A lock that does not say where: where registries have tarballs by custom.
         package = Package("@s/one", "1.0.0", "", of_bytes(data, "sha512"))
-        found = archives.tarball(session, package, config, ["linux-x64"])
+        found = archives.tarball(session, package, lambda: config, ["linux-x64"])
     assert found.path.read_bytes() == data
     assert found.item.upstream == of_bytes(data, "sha512").sri
     assert found.item.purl == "pkg:npm/%40s/one@1.0.0"
@@ -44,7 +44,7 @@ def test_a_tarball_is_the_registrys_own_bytes(session):
 )
 def test_what_the_lock_does_not_pin_is_refused(session, package):
     with pytest.raises(ProjectError, match=r"does not say what one@1.0.0 must be"):
-        archives.tarball(session, package, npmrc.Config({}, []), [])
+        archives.tarball(session, package, lambda: npmrc.Config({}, []), [])
 
 
 def test_a_wheel_must_have_its_locks_digest(session, tmp_path):
@@ -57,9 +57,13 @@ def test_a_wheel_must_have_its_locks_digest(session, tmp_path):
         archives.wheel(session, wheel(path, None), [])
 
 
-def test_what_was_damaged_in_the_store_is_not_packed(session, tmp_path):
-    path = wheels.wheel(tmp_path / "wheels", "some-thing")
-    found = archives.wheel(session, wheel(path, path.read_bytes()), [])
+def test_what_was_damaged_in_the_store_is_told(session):
+    with Registry() as registry:
+        data = registry.add("one", "1.0.0")
+        (session.project / ".npmrc").write_text(f"registry={registry.url}\n")
+        config = npmrc.load(session.environ, session.project, None)
+        package = Package("one", "1.0.0", "", of_bytes(data, "sha512"))
+        found = archives.tarball(session, package, lambda: config, [])
     assert archives.checked(found) == found
     found.path.chmod(0o644)
     found.path.write_bytes(b"x" * found.item.size)

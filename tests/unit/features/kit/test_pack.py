@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from pyodide_offline import process
 from pyodide_offline.digest import of_bytes
+from pyodide_offline.distribution import npmrc
 from pyodide_offline.distribution.npmlock import Package
 from pyodide_offline.distribution.pythonlock import Locked, Wheel
-from pyodide_offline.errors import ProjectError
-from pyodide_offline.features.kit import locks, pack
-from pyodide_offline.kits import volumes
+from pyodide_offline.errors import IntegrityError, ProjectError
+from pyodide_offline.features.kit import locks, pack, workerside
+from pyodide_offline.kits import volumes, writing
 from pyodide_offline.kits.reading import Reading
 from pyodide_offline.workers import supply
 from pyodide_offline.workers.probe import Want
@@ -109,6 +111,45 @@ def test_two_packs_have_the_same_bytes(project, tmp_path):
     pack.pack(project, tmp_path / "a.kit", order())
     pack.pack(replace(project, offline=True), tmp_path / "b.kit", order())
     assert (tmp_path / "a.kit").read_bytes() == (tmp_path / "b.kit").read_bytes()
+
+
+def test_nobody_is_asked_for_what_the_store_has(project, tmp_path, monkeypatch):
+    pack.pack(project, tmp_path / "a.kit", order())
+
+    def asked(*_, **__):
+        raise AssertionError
+
+    for module, name in ((npmrc, "load"), (workerside, "environment"), (process, "capture")):
+        monkeypatch.setattr(module, name, asked)
+    pack.pack(project, tmp_path / "b.kit", order())
+    assert (tmp_path / "a.kit").read_bytes() == (tmp_path / "b.kit").read_bytes()
+
+
+def test_volumes_of_a_pack_are_read_in_place(project, tmp_path):
+    pack.pack(project, tmp_path / "out" / "my.kit", order(), volume_size=50_000)
+    pack.pack(project, tmp_path / "whole.kit", order())
+    made = sorted((tmp_path / "out").iterdir())
+    assert len(made) > 1
+    assert max(path.stat().st_size for path in made) <= 50_000
+    with volumes.opened([tmp_path / "out"], check=True) as (source, faults):
+        reading = Reading(source)
+        head = reading.head()
+        assert head is not None
+        reading.blobs(head)
+        assert (faults, reading.faults) == ([], [])
+    writing.join(made, tmp_path / "joined.kit")
+    assert (tmp_path / "joined.kit").read_bytes() == (tmp_path / "whole.kit").read_bytes()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("npm", "wrangler"), ("wheel", "some-thing")])
+def test_what_was_damaged_in_the_store_is_not_packed(project, tmp_path, kind, name):
+    (found,) = [one for one in pack.gather(project, order()) if one.item.name == name]
+    assert found.item.kind == kind
+    found.path.chmod(0o644)
+    found.path.write_bytes(b"x" * found.item.size)
+    with pytest.raises(IntegrityError, match=r"cache verify"):
+        pack.pack(project, tmp_path / "to" / "one.kit", order())
+    assert not (tmp_path / "to").exists() or not list((tmp_path / "to").iterdir())
 
 
 def test_no_secret_is_in_it(project, tmp_path):

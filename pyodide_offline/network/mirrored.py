@@ -139,7 +139,7 @@ def environment(store: Store, environ: Mapping[str, str], mirror: Mirror) -> dic
         "NO_PROXY": direct,
         "no_proxy": direct,
     }
-    if mirror.url.startswith("http:"):
+    if mirror.url.startswith("http:") and not _here(mirror.host):
         made["PIP_TRUSTED_HOST"] = mirror.host  # the user said http
     if mirror.token:
         made[TOKEN_VARIABLE] = mirror.token

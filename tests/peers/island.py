@@ -55,9 +55,10 @@ def visit(
             "folder": folder,
             "pages": list(pages),
             "port": port,
+            "env": dict(env),
         }
         me = [sys.executable, "-I", str(Path(__file__).resolve()), json.dumps(wanted)]
-        return run_counted(me, env=env, cwd=cwd, timeout=timeout)
+        return run_counted(me, cwd=cwd, timeout=timeout)
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def _inside(wanted: dict[str, object]) -> int:
     subprocess.run(["mount", "--bind", str(hosts), "/etc/hosts"], check=True)
     for port, path in wanted["bridges"].items():  # type: ignore[attr-defined]
         _lead(socket.create_server(("127.0.0.1", int(port)), backlog=200), socket.AF_UNIX, path)
-    child = subprocess.Popen(list(map(str, wanted["command"])))  # type: ignore[call-overload]
+    child = subprocess.Popen(wanted["command"], env=wanted["env"])  # type: ignore[call-overload]
     pages = list(map(str, wanted["pages"]))  # type: ignore[call-overload]
     if not pages:
         return child.wait()

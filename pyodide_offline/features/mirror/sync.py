@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, urljoin
 
@@ -93,11 +94,22 @@ async def fill(
     return report
 
 
+async def save(ask: Asking, want: Want, target: Path) -> None:
+    """Write a package of npm into a file. Raises IntegrityError, RegistryError, NetworkError."""
+    with target.open("wb") as file:
+        await _archive(ask, _tarball(want), want.digests, file.write)
+
+
 async def _npm(ask: Asking, want: Want, _: Fit) -> AsyncIterator[tuple[str, int]]:
     name = quote(want.name, safe="@/")
     await _index(ask, f"/npm/{name}", {"Accept": _ABBREVIATED})
+    path = _tarball(want)
+    yield path.rpartition("/")[2], await _archive(ask, path, want.digests)
+
+
+def _tarball(want: Want) -> str:
     file = f"{want.name.rpartition('/')[2]}-{want.version}.tgz"
-    yield file, await _archive(ask, f"/npm/{name}/-/{quote(file)}", want.digests)
+    return f"/npm/{quote(want.name, safe='@/')}/-/{quote(file)}"
 
 
 async def _python(ask: Asking, want: Want, fit: Fit) -> AsyncIterator[tuple[str, int]]:
@@ -158,14 +170,20 @@ async def _index(ask: Asking, path: str, headers: Mapping[str, str]) -> bytes:
     return bytes(body)
 
 
-async def _archive(ask: Asking, path: str, digests: Sequence[Digest]) -> int:
-    """Read an archive and let it go; return its size. Raises IntegrityError."""
+async def _archive(
+    ask: Asking,
+    path: str,
+    digests: Sequence[Digest],
+    use: Callable[[bytes], object] = lambda _: None,
+) -> int:
+    """Read an archive, piece by piece; return its size. Raises IntegrityError."""
     hashers = {one.algorithm: one.hasher() for one in digests}
     size = 0
     async with ask(path, {}) as answer:
         _accepted(path, answer)
         async for chunk in answer.chunks():
             size += len(chunk)
+            use(chunk)
             for hasher in hashers.values():
                 hasher.update(chunk)
     found = [Digest(name, hasher.digest()) for name, hasher in hashers.items()]

@@ -26,6 +26,7 @@ from pyodide_offline.errors import (
     ToolchainError,
     UnsupportedError,
 )
+from pyodide_offline.network import mirrored
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 from pyodide_offline.store import LAYOUT
@@ -62,8 +63,8 @@ def prepare(
 
     ``python`` is the series that the worker runs on; ``always`` prepares a project that is
     in sync too, for a command that syncs again. ``reachable`` says whether pywrangler's
-    own sources answer; it is not asked offline. Raises ProjectError, UnsupportedError,
-    ToolchainError, OfflineError.
+    own sources answer; it is not asked offline, nor where a mirror stands in for them.
+    Raises ProjectError, UnsupportedError, ToolchainError, OfflineError.
     """
     if toolchain.pywrangler is None:
         raise ValueError("a toolchain without pywrangler cannot sync")
@@ -76,7 +77,7 @@ def prepare(
         )
     if not always and not needed(folder, toolchain.pywrangler.version):
         return SyncReport("fresh", python)
-    if not session.offline:
+    if not session.offline and mirrored.named(session.environ) is None:
         ask = reachable or (lambda: upstream.reachable(session))
         with working(session.progress, "Asking for GitHub and Pyodide's index"):
             answered = ask()

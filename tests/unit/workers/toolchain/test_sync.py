@@ -152,6 +152,15 @@ def test_offline_asks_nobody(session: Session, project: Path, tools: Toolchain, 
     assert project.is_dir()
 
 
+def test_with_a_mirror_nobody_beside_it_is_asked(
+    session: Session, project: Path, tools: Toolchain
+) -> None:
+    environ = {**session.environ, "PYODIDE_OFFLINE_MIRROR": "https://mirror.test"}
+    named = replace(session, environ=environ)
+    found = sync.prepare(named, tools, "3.14", reachable=lambda: 1 / 0 > 0)
+    assert found.action == "synced"
+
+
 def test_offline_without_a_package(
     session: Session, project: Path, tools: Toolchain, log: Path
 ) -> None:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tests.peers.netns import Counted
@@ -111,15 +111,15 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
         other.shutdown(socket.SHUT_WR)
 
 
-def _inside(wanted: dict[str, object]) -> int:
+def _inside(wanted: dict[str, Any]) -> int:
     folder = Path(str(wanted["folder"]))
     hosts = folder / "hosts"
-    hosts.write_text("\n".join([*map(str, wanted["hosts"]), ""]))  # type: ignore[call-overload]
+    hosts.write_text("\n".join([*map(str, wanted["hosts"]), ""]))
     subprocess.run(["mount", "--bind", str(hosts), "/etc/hosts"], check=True)
-    for port, path in wanted["bridges"].items():  # type: ignore[attr-defined]
+    for port, path in wanted["bridges"].items():
         _lead(socket.create_server(("127.0.0.1", int(port)), backlog=200), socket.AF_UNIX, path)
-    child = subprocess.Popen(wanted["command"], env=wanted["env"])  # type: ignore[call-overload]
-    pages = list(map(str, wanted["pages"]))  # type: ignore[call-overload]
+    child: subprocess.Popen[bytes] = subprocess.Popen(wanted["command"], env=wanted["env"])
+    pages = list(map(str, wanted["pages"]))
     if not pages:
         return child.wait()
     try:

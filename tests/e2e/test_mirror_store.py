@@ -9,7 +9,7 @@ import pytest
 from pyodide_offline.errors import DepotDownError
 from pyodide_offline.features.mirror.opening import opened
 from tests.peers import depot_rules
-from tests.peers.stores import Seaweed, seaweedfs
+from tests.peers.stores import DockerRegistry, Seaweed, docker_registry, seaweedfs
 
 pytestmark = pytest.mark.e2e
 
@@ -18,6 +18,25 @@ pytestmark = pytest.mark.e2e
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
     with seaweedfs(tmp_path_factory.mktemp("seaweed") / "store") as store:
         yield store
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
+    with docker_registry(tmp_path_factory.mktemp("registry") / "store") as store:
+        yield store
+
+
+def test_docker_registry_holds_to_the_rules_for_a_single_front(
+    registry: DockerRegistry, tmp_path: Path
+) -> None:
+    async def play() -> None:
+        fronts = [await opened(registry.url(), {}, tmp_path, single=True) for _ in range(2)]
+        await depot_rules.holds(fronts[0], tmp_path)
+        await depot_rules.one_wins(fronts[0], list(fronts[1:]))
+        for front in fronts:
+            await front.close()
+
+    asyncio.run(play())
 
 
 def test_seaweedfs_holds_to_the_rules_and_lets_one_win(seaweed: Seaweed, tmp_path: Path) -> None:

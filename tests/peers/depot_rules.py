@@ -45,6 +45,7 @@ async def _content(depot: Depot, folder: Path) -> None:
     assert await depot.head(key) is None
     assert await depot.create(key, b"")
     assert await read(depot, key) == b""
+    assert (await present(depot, key))[0] == b""
 
 
 async def _swaps(depot: Depot) -> None:

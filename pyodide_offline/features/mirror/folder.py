@@ -3,6 +3,9 @@
     <root>/v1/blobs/…  refs/…  leases/…    files, read-only, each whole under its key
     <root>/v1/locks/   v1/tmp/             ours
 
+A value's file begins with a line that names the value's digest: a disk that flips a bit of
+it is found out. Content is found out by its own.
+
 Create-only is a hard link from a finished file beside, which one of any number wins;
 compare-and-swap reads, compares and renames under a lock of the key.
 """
@@ -55,12 +58,17 @@ class FolderDepot:
 
     async def get(self, key: str) -> tuple[bytes, str] | None:
         """Return a small value and its etag."""
-        return await self._do(_value, self._path(key))
+        return await self._do(_content if key.startswith(names.BLOBS) else _value, self._path(key))
 
     async def read(
         self, key: str, *, start: int = 0, stop: int | None = None
     ) -> AsyncIterator[bytes]:
         """Yield the bytes from ``start`` up to ``stop``; KeyError for what is not there."""
+        if not key.startswith(names.BLOBS):
+            if (found := await self.get(key)) is None:
+                raise KeyError(key)
+            yield found[0][start:stop]
+            return
         try:
             file = await self._do(_opened, self._path(key))
         except FileNotFoundError:
@@ -123,7 +131,7 @@ class FolderDepot:
     def _create(self, path: Path, key: str, source: bytes | Path) -> bool:
         if path.exists():
             return False
-        with self._finished(source) as temporary:
+        with self._finished(_filed(key, source)) as temporary:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 path.hardlink_to(temporary)
@@ -142,7 +150,7 @@ class FolderDepot:
     def _swap(self, path: Path, key: str, value: bytes, etag: str | None) -> str | None:
         if etag is None:
             return _etag(value) if self._create(path, key, value) else None
-        with self._finished(value) as temporary, self._turnstile.passing(key):
+        with self._finished(_filed(key, value)) as temporary, self._turnstile.passing(key):
             found = _value(path)
             if found is None or found[1] != etag:
                 return None
@@ -196,13 +204,31 @@ def _opened(path: Path) -> FileIO:
     return path.open("rb", buffering=0)
 
 
-def _value(path: Path) -> tuple[bytes, str] | None:
+def _filed(key: str, source: bytes | Path) -> bytes | Path:
+    """Return what a key's file holds."""
+    if key.startswith(names.BLOBS):
+        return source
+    value = source if isinstance(source, bytes) else source.read_bytes()
+    return f"{sha256(value).hexdigest()}\n".encode() + value
+
+
+def _content(path: Path) -> tuple[bytes, str] | None:
     try:
-        with path.open("rb") as file:
-            data = file.read(SMALL)
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
     return data, _etag(data)
+
+
+def _value(path: Path) -> tuple[bytes, str] | None:
+    try:
+        with path.open("rb") as file:
+            line, value = file.readline(80), file.read(SMALL)
+    except FileNotFoundError:
+        return None
+    if line != f"{sha256(value).hexdigest()}\n".encode():
+        raise OSError(f"{path} is damaged")
+    return value, _etag(value)
 
 
 def _etag(value: bytes) -> str:

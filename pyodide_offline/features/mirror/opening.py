@@ -2,6 +2,7 @@
 
     /PATH, file:///PATH                     a folder
     s3://BUCKET/PREFIX?endpoint=…&region=…  an object store (`account` says as whom)
+    oci://HOST/REPOSITORY                   an OCI registry, for a single front
 
 Any number of fronts may share a store whose conditional writes hold: of twenty who create
 one object at once one must win, and of twenty who replace it. That is tried by the first
@@ -41,8 +42,14 @@ async def opened(
         locks = folder / "locks"
         with disk.guarded(locks):
             locks.mkdir(parents=True, exist_ok=True)
-        return _made(url, environ, Turnstile(locks))
-    depot = _made(url, environ, None)
+        return _made(url, environ, folder, Turnstile(locks))
+    if urlsplit(url).scheme == "oci":
+        raise UnsupportedError(
+            f"The mirror's store ({label(url)}) cannot be shared by several fronts.",
+            why="A registry has no conditional writes.",
+            next_step=f"If this is the only front that uses it, say so: {SINGLE}",
+        )
+    depot = _made(url, environ, folder, None)
     try:
         await _try(depot)
     except BaseException:
@@ -106,7 +113,7 @@ async def race(depot: Depot) -> str:
         await depot.remove(key)
 
 
-def _made(url: str, environ: Mapping[str, str], turnstile: Turnstile | None) -> Depot:
+def _made(url: str, environ: Mapping[str, str], folder: Path, turnstile: Turnstile | None) -> Depot:
     scheme = urlsplit(url).scheme
     if scheme in ("", "file"):
         from pyodide_offline.features.mirror.folder import FolderDepot
@@ -117,9 +124,14 @@ def _made(url: str, environ: Mapping[str, str], turnstile: Turnstile | None) -> 
         from pyodide_offline.features.mirror.objects import ObjectDepot
 
         return ObjectDepot(account(url, environ), turnstile)
+    if scheme == "oci":
+        from pyodide_offline.features.mirror.registry import RegistryDepot
+        from pyodide_offline.features.mirror.repository import Repository
+
+        return RegistryDepot(Repository(url, environ), folder)
     raise SettingsError(
         f"The mirror's store has a kind that is not known: {scheme}:",
-        next_step="Name a folder, or s3://BUCKET/PREFIX?endpoint=…",
+        next_step="Name a folder, s3://BUCKET/PREFIX?endpoint=… or oci://HOST/REPOSITORY",
     )
 
 

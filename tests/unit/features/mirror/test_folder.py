@@ -109,6 +109,25 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     assert list((tmp_path / "v1" / "tmp").iterdir()) == []
 
 
+def test_a_flipped_bit_in_a_value_is_told(tmp_path: Path) -> None:
+    async def play() -> None:
+        depot = FolderDepot(tmp_path)
+        assert await depot.create(_KEY, b"one")
+        path = await depot.local_path(_KEY)
+        assert path is not None
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes().replace(b"one", b"onf"))
+        with pytest.raises(DepotDownError, match="damaged"):
+            await depot.get(_KEY)
+        with pytest.raises(DepotDownError, match="damaged"):
+            await depot.swap(_KEY, b"two", "etag")
+        await depot.remove(_KEY)
+        assert await depot.create(_KEY, b"one")
+        await depot.close()
+
+    asyncio.run(play())
+
+
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DepotDownError, match="cannot be used"):

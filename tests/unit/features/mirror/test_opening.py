@@ -55,7 +55,7 @@ def test_a_folder_by_path_or_url(tmp_path: Path, kind: str) -> None:
 
     asyncio.run(play())
     name = "de pot" if "space" in kind else "depot"
-    assert (tmp_path / name / "v1" / "refs" / "x").read_bytes() == b"1"
+    assert (tmp_path / name / "v1" / "refs" / "x").read_bytes()[65:] == b"1"
 
 
 @pytest.mark.parametrize("depot", [AllWin(), LastWins()], ids=["create", "swap"])
@@ -74,7 +74,7 @@ def test_a_single_front_asks_nothing_and_passes_a_turnstile(
 ) -> None:
     given: list[Turnstile | None] = []
 
-    def made(url: str, environ: object, turnstile: Turnstile | None) -> Depot:
+    def made(url: str, environ: object, folder: Path, turnstile: Turnstile | None) -> Depot:
         given.append(turnstile)
         return AllWin()
 
@@ -109,6 +109,12 @@ def test_a_store_that_is_down_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path:
     _given(monkeypatch, depot)
     with pytest.raises(DepotDownError):
         asyncio.run(opening.opened("s3://x", {}, tmp_path))
+
+
+def test_a_registry_is_for_a_single_front(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="shared") as raised:
+        asyncio.run(opening.opened("oci://user:secret@host/x", {}, tmp_path))
+    assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ It can be told to be down, so that a test sees what a front does then.
 """
 
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 from pyodide_offline.errors import DepotDownError
@@ -78,3 +79,14 @@ class MemoryDepot:
         self._count += 1
         self.values[key] = (value, f'"{self._count}"')
         return self.values[key][1]
+
+
+def value_of(path: Path) -> bytes:
+    """Return the value in a file of a folder depot."""
+    return path.read_bytes().partition(b"\n")[2]
+
+
+def rewrite(path: Path, value: bytes) -> None:
+    """Write another value there, as one who may write and knows the file's form does."""
+    path.unlink()
+    path.write_bytes(f"{sha256(value).hexdigest()}\n".encode() + value)

@@ -10,6 +10,7 @@ from pyodide_offline.features.mirror import chain
 from pyodide_offline.features.mirror.chain import Chain, Link, Record
 from pyodide_offline.features.mirror.folder import FolderDepot
 from pyodide_offline.kits import signing
+from tests.peers.depots import rewrite, value_of
 
 KEY = signing.generate(b"k" * 32)
 OTHER = signing.generate(b"o" * 32)
@@ -96,14 +97,9 @@ def _entry_file(root, number):
     return next((root / "v1/refs/chain").glob(f"{number:012}.*"))
 
 
-def _write(path, data):
-    path.unlink()
-    path.write_bytes(data)
-
-
 def _flip(root):
     path = _entry_file(root, 2)
-    _write(path, path.read_bytes().replace(b"package-1", b"package-9"))
+    rewrite(path, value_of(path).replace(b"package-1", b"package-9"))
 
 
 def _drop(root):
@@ -125,11 +121,11 @@ def _forge(root):
 
 
 def _nonsense(root):
-    _write(root / "v1/refs/chain-head/head", b"[]")
+    rewrite(root / "v1/refs/chain-head/head", b"[]")
 
 
 def _nowhere(root):
-    _write(root / "v1/refs/chain-head/head", b'{"number": 9, "sha256": "' + b"0" * 64 + b'"}')
+    rewrite(root / "v1/refs/chain-head/head", b'{"number": 9, "sha256": "' + b"0" * 64 + b'"}')
 
 
 @pytest.mark.parametrize(
@@ -152,10 +148,10 @@ def test_what_was_tampered_with_is_an_error(root, tamper, why):
 def test_a_chain_that_was_rolled_back_or_forked_is_not_added_to(root, tmp_path):
     memory = tmp_path / "state" / "head.json"
     asyncio.run(_filled(root, 2))
-    before = (root / "v1/refs/chain-head/head").read_bytes()
+    before = value_of(root / "v1/refs/chain-head/head")
     asyncio.run(_filled(root, 1, memory=memory))
     assert json.loads(memory.read_bytes())["number"] == 3
-    _write(root / "v1/refs/chain-head/head", before)
+    rewrite(root / "v1/refs/chain-head/head", before)
     with pytest.raises(IntegrityError, match="does not lead back to number 3"):
         asyncio.run(_filled(root, 1, memory=memory))
     asyncio.run(_filled(root, 2))  # somebody with the key and without the memory goes on: a fork

@@ -12,6 +12,7 @@ from pyodide_offline.features.mirror.events import Events
 from pyodide_offline.features.mirror.folder import FolderDepot
 from pyodide_offline.features.mirror.ledger import Ledger
 from pyodide_offline.kits import signing
+from tests.peers.depots import rewrite, value_of
 
 KEY = signing.generate(b"k" * 32)
 ONE, TWO, THREE = (digests.of_bytes(data, "sha512").sri for data in (b"1", b"2", b"3"))
@@ -166,9 +167,7 @@ def _swap_files(root):
 
 def _edit(root):
     path = root / "v1/refs/pins/npm/q"
-    data = path.read_bytes().replace(ONE.encode(), TWO.encode())
-    path.unlink()
-    path.write_bytes(data)
+    rewrite(path, value_of(path).replace(ONE.encode(), TWO.encode()))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": ("doctor:doctor", "Say what is broken, whose fault it is, and what to type."),
     "browser": ("browser:browser", "Make, serve and verify Pyodide in a folder, for a browser."),
     "kit": ("kit:kit", "All for a machine without any network, in one signed file."),
+    "mirror": ("mirror:mirror", "Packages and bundles for a team: fetched once, verified."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
 }
 _EPILOG = """\b

@@ -40,7 +40,7 @@ PAUSES = (0.5, 2.0)  # seconds before the second and the third try
 LONGEST_PAUSE = 10.0  # seconds of a Retry-After that are waited for
 REDIRECTS = 5
 GAIN = 1 << 20  # bytes that make a download that broke off worth three tries more
-_TRANSIENT = {429, 502, 503, 504}
+TRANSIENT = {429, 502, 503, 504}
 _ORIGIN_ONLY = {"authorization", "cookie"}
 _PAGES = ("text/html", "application/xhtml+xml")
 _PAGE_STARTS = (b"<!doctype", b"<html", b"<head")
@@ -83,7 +83,7 @@ def download(
     part = Partial(target, digest)
 
     def save(response: "httpx.Response") -> Digest:
-        _refuse_page(response)
+        refuse_page(response)
         try:
             part.begin(response.status_code, response.headers)
         except AnotherPartError as error:
@@ -92,7 +92,7 @@ def download(
             raise NetworkError(
                 f"{host} sends another part of {label}.", why=why, kind="broken"
             ) from error
-        rest = _length(response)
+        rest = announced(response)
         total = part.size + rest if rest is not None else None
         with working(session.progress, label, total) as advance:
             advance(part.size)
@@ -102,7 +102,7 @@ def download(
                 advance(len(chunk))
         plain, actual = part.digests()
         if digest is None or actual != digest:
-            _refuse_page(response, part.beginning)
+            refuse_page(response, part.beginning)
         if actual != digest:
             assert digest  # noqa: S101 - for mypy
             assert actual  # noqa: S101
@@ -118,7 +118,7 @@ def download(
         with part:
             return _ask(
                 session,
-                _Question(url, asked, label, tuple(hosts), elsewhere and digest is not None),
+                Question(url, asked, label, tuple(hosts), elsewhere and digest is not None),
                 ca_files,
                 save,
                 part,
@@ -143,9 +143,9 @@ def read(
     session.require_network(label)
 
     def whole(response: "httpx.Response") -> bytes:
-        return b"".join(_bounded(response.iter_bytes(), url, max_bytes, _length(response)))
+        return b"".join(_bounded(response.iter_bytes(), url, max_bytes, announced(response)))
 
-    return _ask(session, _Question(url, headers or {}, label), ca_files, whole)
+    return _ask(session, Question(url, headers or {}, label), ca_files, whole)
 
 
 def origin(url: str) -> tuple[str, str, int | None]:
@@ -156,19 +156,23 @@ def origin(url: str) -> tuple[str, str, int | None]:
 
 
 @dataclass(frozen=True)
-class _Question:
-    """What is asked for, and where redirects may lead (see ``redirects``)."""
+class Question:
+    """What is asked for, and where redirects may lead (see ``redirects``).
+
+    ``permit`` gives the reason why an address must not be asked, nothing if it may be.
+    """
 
     url: str
     headers: Mapping[str, str]
     label: str
     hosts: tuple[str, ...] = ()
     checked: bool = False
+    permit: Callable[[str], str] | None = None
 
 
 def _ask(
     session: Session,
-    question: _Question,
+    question: Question,
     ca_files: Sequence[Path],
     use: "Callable[[httpx.Response], _T]",
     part: Partial | None = None,
@@ -176,7 +180,7 @@ def _ask(
     import httpx
 
     number, kept = 0, 0
-    with _client(session, ca_files) as client:
+    with client(session, ca_files) as line:
         while True:
             number, pause = number + 1, 0.0
             if part and part.size - kept >= GAIN:
@@ -184,11 +188,11 @@ def _ask(
             last = number > len(PAUSES)
             asked = {**question.headers, **(part.asking() if part else {})}
             try:
-                with _answer(client, replace(question, headers=asked)) as response:
+                with answer(line, replace(question, headers=asked)) as response:
                     return use(response)
             except HttpStatusError as error:
                 beyond = error.status == 416 and part is not None and part.size > 0
-                if last or not (beyond or error.status in _TRANSIENT):
+                if last or not (beyond or error.status in TRANSIENT):
                     raise
                 if part and beyond:
                     part.restart()
@@ -203,8 +207,15 @@ def _ask(
             time.sleep(min(max(pause, PAUSES[number - 1]), LONGEST_PAUSE))
 
 
-@contextmanager
-def _client(session: Session, ca_files: Sequence[Path]) -> "Iterator[httpx.Client]":
+def client(
+    session: Session,
+    ca_files: Sequence[Path] = (),
+    trusting: "Callable[[], ssl.SSLContext] | None" = None,
+) -> "httpx.Client":
+    """Return a client by the user's ways; for one thread at a time, and to be closed.
+
+    ``trusting`` gives the contexts for TLS where many clients share them.
+    """
     import httpx
 
     from pyodide_offline.network.transport import Transport
@@ -214,17 +225,22 @@ def _client(session: Session, ca_files: Sequence[Path]) -> "Iterator[httpx.Clien
 
     timeout = httpx.Timeout(IDLE_TIMEOUT, connect=CONNECT_TIMEOUT)
     agent = {"User-Agent": f"pyodide-offline/{__version__}"}
-    way = Transport(session, context)
-    with httpx.Client(transport=way, timeout=timeout, headers=agent, trust_env=False) as client:
-        yield client
+    way = Transport(session, trusting or context)
+    return httpx.Client(transport=way, timeout=timeout, headers=agent, trust_env=False)
 
 
 @contextmanager
-def _answer(client: "httpx.Client", question: _Question) -> "Iterator[httpx.Response]":
-    """Yield the answer at the end of the redirects, its body not yet read."""
+def answer(line: "httpx.Client", question: Question) -> "Iterator[httpx.Response]":
+    """Yield the answer at the end of the redirects, its body not yet read.
+
+    Raises HttpStatusError for 300 and above, NetworkError for a redirect that is refused;
+    httpx's exceptions pass.
+    """
     url, headers = question.url, dict(question.headers)
     for _ in range(REDIRECTS + 1):
-        with client.stream("GET", url, headers=headers) as response:
+        if question.permit and (why := question.permit(url)):
+            raise NetworkError(f"{failures.host_of(url)} is not asked.", why=why)
+        with line.stream("GET", url, headers=headers) as response:
             location = response.headers.get("Location")
             if response.status_code in redirects.STATUSES and location:
                 following = str(response.url.join(location))
@@ -255,9 +271,9 @@ def _answer(client: "httpx.Client", question: _Question) -> "Iterator[httpx.Resp
 
 
 def _bounded(
-    chunks: Iterator[bytes], url: str, max_bytes: int, announced: int | None, before: int = 0
+    chunks: Iterator[bytes], url: str, max_bytes: int, total: int | None, before: int = 0
 ) -> Iterator[bytes]:
-    seen = announced or 0
+    seen = total or 0
     if seen <= max_bytes:
         seen = before
         for chunk in chunks:
@@ -273,7 +289,8 @@ def _bounded(
     )
 
 
-def _length(response: "httpx.Response") -> int | None:
+def announced(response: "httpx.Response") -> int | None:
+    """Return the length that an answer's body is said to have."""
     text = response.headers.get("Content-Length", "")
     return int(text) if text.isdecimal() else None
 
@@ -283,8 +300,8 @@ def _is_page(response: "httpx.Response") -> bool:
     return kind.partition(";")[0].strip().lower() in _PAGES
 
 
-def _refuse_page(response: "httpx.Response", beginning: bytes = b"") -> None:
-    """Refuse a page that says so, and one that can be seen by its ``beginning``."""
+def refuse_page(response: "httpx.Response", beginning: bytes = b"") -> None:
+    """Raise NetworkError for a page that says so, and one that can be seen by its ``beginning``."""
     if _is_page(response) or beginning.lstrip()[:9].lower().startswith(_PAGE_STARTS):
         host = failures.host_of(str(response.url))
         raise NetworkError(

@@ -105,6 +105,10 @@ class Growing:
         self.size += len(chunk)
         self._tell()
 
+    def so_far(self) -> bytes:
+        """Return the sha256 of what has been written."""
+        return self._plain.copy().digest()
+
     def finish(self) -> Digest:
         """Check the whole and let readers have the end; returns its sha256.
 
@@ -128,15 +132,15 @@ class Growing:
     # -- the readers' side, the loop ------------------------------------------------
 
     @property
-    def source(self) -> Path:
-        """The whole as a file to be copied: of the disk, or of this process's memory."""
-        return Path(f"/proc/self/fd/{self._handle}") if self.in_memory else self.path
+    def file(self) -> Path:
+        """The whole as a file to be copied, wherever it lies and whatever its name is by now."""
+        return Path(f"/proc/self/fd/{self._handle}")
 
     async def length(self) -> int:
         """Return the whole's length as soon as it is known. Raises what it failed with."""
         while self.total is None:
             if self.error:
-                raise self.error
+                raise self.error.with_traceback(None)
             await self._change()
         return self.total
 
@@ -144,7 +148,7 @@ class Growing:
         """Wait for the end; return the sha256 or raise what it failed with."""
         while self.digest is None:
             if self.error:
-                raise self.error
+                raise self.error.with_traceback(None)
             await self._change()
         return self.digest
 
@@ -153,18 +157,18 @@ class Growing:
         self._users += 1
         try:
             while True:
-                end = self._readable if stop is None else min(stop, self._readable)
+                end = self.readable if stop is None else min(stop, self.readable)
                 while start < end:
                     chunk = os.pread(self._handle, min(CHUNK, end - start), start)
                     if not chunk:
                         raise StorageError(f"{self.label} was cut while it was read.")
                     start += len(chunk)
                     yield chunk
-                    end = self._readable if stop is None else min(stop, self._readable)
+                    end = self.readable if stop is None else min(stop, self.readable)
                 if start == stop or (self.digest and start >= self.size):
                     return
                 if self.error:
-                    raise self.error
+                    raise self.error.with_traceback(None)
                 await self._change()
         finally:
             self.release()
@@ -177,7 +181,8 @@ class Growing:
             self._spare.give(self._reserved)
 
     @property
-    def _readable(self) -> int:
+    def readable(self) -> int:
+        """How many bytes readers may have by now."""
         if self.digest:
             return self.size
         total = self.size if self.total is None else self.total

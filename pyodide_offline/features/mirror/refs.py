@@ -33,7 +33,8 @@ class Ref:
 
     def encode(self) -> bytes:
         """Return it as canonical JSON: the same ref is the same bytes."""
-        record = {name: value for name, value in vars(self).items() if value != ""}
+        optional = ("integrity", "etag", "modified")
+        record = {name: said for name, said in vars(self).items() if said or name not in optional}
         return json.dumps(record, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
     def asked_again(self, now: int) -> "Ref":

@@ -38,6 +38,7 @@ _INSIDE = {
     DepotDownError: "The mirror's store does not answer.",
     StorageError: "The mirror's disk is full or cannot be used.",
 }
+_GONE = (404, 410)
 _HEADERS = {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
@@ -79,6 +80,8 @@ def of_error(error: PyodideOfflineError) -> Reply:
     """Return what a client hears of an error of ours."""
     kind = next((one for one in _STATUS if isinstance(error, one)), PyodideOfflineError)
     status = _STATUS.get(kind, 500)
+    if kind is RegistryError and error.facts.get("status") in _GONE:
+        status = 404
     what = _INSIDE.get(kind) or redact.text(f"{error.what} {error.why}")
     headers = {"retry-after": "5"} if status == 503 else {}
     next_step = "" if kind in _INSIDE else redact.text(error.next_step)

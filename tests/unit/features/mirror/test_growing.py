@@ -59,7 +59,7 @@ def test_many_readers_get_the_whole(tmp_path):
         assert await asyncio.gather(*readers) == [BODY] * 50
         assert await file.settled() == digests.of_bytes(BODY)
         assert await whole(file, 100, 300) == BODY[100:300]
-        assert file.source.read_bytes() == BODY
+        assert file.file.read_bytes() == BODY
         thread.join()
         file.release()
 
@@ -163,7 +163,7 @@ def test_a_full_disk_goes_on_in_memory(tmp_path, monkeypatch):
         assert await reader == BODY
         assert file.in_memory
         assert not file.path.exists()
-        assert file.source.read_bytes() == BODY
+        assert file.file.read_bytes() == BODY
         assert not spare.take(1)
         file.release()
         assert spare.take(len(BODY))

@@ -1,0 +1,20 @@
+"""`pyodide-offline mirror`: what a team fetches, fetched once, from one place."""
+
+import click
+
+from pyodide_offline.cli import mirror_serve
+
+_EPILOG = """\b
+Examples:
+  pyodide-offline mirror serve
+  pyodide-offline mirror serve --store s3://bucket/mirror --listen 127.0.0.1:8417
+  pyodide-offline mirror serve --offline --store /srv/mirror
+"""
+
+
+@click.group(epilog=_EPILOG)
+def mirror() -> None:
+    """A mirror of packages and bundles for a team: each fetched once, verified, served by any."""
+
+
+mirror.add_command(mirror_serve.serve)

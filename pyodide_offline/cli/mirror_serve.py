@@ -1,0 +1,190 @@
+"""`pyodide-offline mirror serve`: one front."""
+
+from pathlib import Path
+
+import click
+
+from pyodide_offline.cli import options
+from pyodide_offline.errors import ToolchainError
+
+# What the extra brings, by the modules that are imported.
+_EXTRA = ("granian", "obstore", "prometheus_client", "starlette")
+_EPILOG = """\b
+Examples:
+  pyodide-offline mirror serve
+  pyodide-offline mirror serve --upstream npm=https://npm.example/ --upstream pypi=https://py.example/simple/
+  npm ci --registry http://127.0.0.1:8417/npm/
+  pip install --index-url http://127.0.0.1:8417/simple/ NAME
+"""
+
+
+def require_extra() -> None:
+    """Raise ToolchainError where the packages of the extra are not installed."""
+    import importlib.util
+
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ToolchainError(
+            f"A mirror needs packages that are not installed: {', '.join(missing)}.",
+            next_step="Type: pip install 'pyodide-offline[mirror]'",
+        )
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--store",
+    metavar="URL",
+    envvar="PYODIDE_OFFLINE_MIRROR_STORE",
+    help="What all fronts share: a folder, s3://…, oci://….  [default: a folder in the store]",
+)
+@click.option(
+    "--listen",
+    default="127.0.0.1:8417",
+    show_default=True,
+    metavar="ADDRESS",
+    help="HOST:PORT or unix:PATH; port 0 is any free one.",
+)
+@click.option(
+    "--upstream",
+    "upstreams",
+    multiple=True,
+    metavar="KIND=URL",
+    help="npm, pypi, bundles or pyodide from there; npm's and pip's settings otherwise.",
+)
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A host besides the upstreams that files may come from.",
+)
+@click.option("--offline", is_flag=True, help="Ask no upstream: serve what is held.")
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="This front's own disk.  [default: a folder in the store]",
+)
+@click.option(
+    "--cache-size",
+    default="20G",
+    show_default=True,
+    metavar="SIZE",
+    help="Its most, as 500M or 2G.",
+)
+@click.option(
+    "--fresh",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long an index is not asked for again.",
+)
+@click.option(
+    "--base-url", default="", metavar="URL", help="The address that clients have of this mirror."
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Serve https with this certificate (PEM, its chain in it).",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The certificate's key.",
+)
+@click.option(
+    "--x-accel",
+    "accel",
+    multiple=True,
+    metavar="/PREFIX/=DIR",
+    help="Behind nginx: let it send what lies in DIR, which it has at /PREFIX/.",
+)
+@options.proxying
+@options.trusting
+@options.storage
+@options.loudness
+def serve(
+    store: str | None,
+    listen: str,
+    upstreams: tuple[str, ...],
+    hosts: tuple[str, ...],
+    offline: bool,
+    cache: Path | None,
+    cache_size: str,
+    fresh: float,
+    base_url: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    accel: tuple[str, ...],
+    proxies: tuple[str, ...],
+    pac: str | None,
+    ca: tuple[Path, ...],
+    cache_dir: Path | None,
+    store_dir: Path | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Serve npm's and Python's packages, Pyodide and workerd's bundles, each fetched once.
+
+    Ends with Ctrl-C or SIGTERM, after what is under way.
+    """
+    require_extra()
+    from pyodide_offline.features.mirror import serve as feature
+
+    if bool(tls_cert) != bool(tls_key):
+        raise click.UsageError("--tls-cert and --tls-key go together.")
+    session = options.session(
+        cache_dir=cache_dir,
+        store_dir=store_dir,
+        offline=offline,
+        quiet=quiet,
+        plain=True,
+        proxies=proxies,
+        pac=pac,
+        ca=ca,
+        verbose=verbose,
+    )
+    here = session.store.root / "mirror"
+    settings = feature.Settings(
+        store=store or str(here / "depot"),
+        cache=(cache or here / "cache").absolute(),
+        listen=listen,
+        upstreams=dict(_pair(one, "--upstream") for one in upstreams),
+        hosts=hosts,
+        offline=offline,
+        limit=_size(cache_size),
+        fresh=fresh,
+        base=base_url,
+        certificate=tls_cert,
+        key=tls_key,
+        accel={
+            Path(folder).absolute(): prefix
+            for prefix, folder in (_pair(one, "--x-accel") for one in accel)
+        },
+    )
+
+    def ready(address: str) -> None:
+        if not quiet:
+            click.echo(f"The mirror is at {address}", err=True)
+
+    feature.serve(session, settings, ready)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise click.BadParameter(f"{text!r} is no NAME=VALUE.", param_hint=option)
+    return name, value
+
+
+def _size(text: str) -> int:
+    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+    number, unit = text.strip().upper().removesuffix("B").removesuffix("I"), ""
+    if number and number[-1] in units:
+        number, unit = number[:-1], number[-1]
+    if not number.isdecimal():
+        raise click.BadParameter(f"{text!r} is no size.", param_hint="--cache-size")
+    return int(number) * units[unit]

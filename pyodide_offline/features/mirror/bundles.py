@@ -1,0 +1,64 @@
+"""workerd's Pyodide bundles, at the path at which workerd asks for them: /<name>.capnp.bin
+
+workerd carries the digest of a bundle or none, and does not tell it to a server: so the
+mirror keeps to the first that it saw under a name (``admit``), as it does for packages.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from urllib.parse import quote
+
+from pyodide_offline.digest import Digest
+from pyodide_offline.features.mirror.growing import Growing
+from pyodide_offline.features.mirror.hits import Hits
+from pyodide_offline.features.mirror.origins import BUNDLES, Origins
+from pyodide_offline.features.mirror.pull import Pull, Want
+from pyodide_offline.features.mirror.replies import Receive, Scope, Send
+
+KIND = "bundle"
+LARGEST = 256 << 20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}\.capnp\.bin")
+
+
+class Bundles:
+    """Answers /<name>.capnp.bin."""
+
+    def __init__(
+        self,
+        pull: Pull,
+        hits: Hits,
+        origins: Origins,
+        admit: Callable[[str, str, Mapping[str, str]], Awaitable[None]],
+    ) -> None:
+        self._pull = pull
+        self._hits = hits
+        self._origins = origins
+        self._admit = admit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> bool:
+        """Answer a path below /; False where nothing lies there."""
+        if not _NAME.fullmatch(path):
+            return False
+        found = self._pull.held(KIND, path)
+        want = None if found else self.want(path)
+        await self._hits.send(scope, receive, send, self._pull, KIND, found, want)
+        return True
+
+    def want(self, name: str) -> Want:
+        """Return what a bundle is and where."""
+
+        async def judge(growing: Growing) -> None:
+            digest = Digest("sha256", growing.so_far())
+            await self._admit(KIND, name, {name: str(digest)})
+
+        root = self._origins.of(BUNDLES)
+        return Want(
+            kind=KIND,
+            name=name,
+            sources=[replace(root, url=root.url + quote(name))],
+            expected=None,
+            content_type="application/octet-stream",
+            limit=LARGEST,
+            judge=judge,
+        )

@@ -1,0 +1,292 @@
+"""A front: everything put together, granian in front of it, stopped gracefully."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyodide_offline.errors import NetworkError, SettingsError
+from pyodide_offline.features.mirror import opening
+from pyodide_offline.features.mirror import origins as upstreams
+from pyodide_offline.features.mirror.app import Mirror
+from pyodide_offline.features.mirror.bundles import Bundles
+from pyodide_offline.features.mirror.chain import Chain
+from pyodide_offline.features.mirror.depot import Depot
+from pyodide_offline.features.mirror.digests import Digests
+from pyodide_offline.features.mirror.diskcache import LIMIT, DiskCache
+from pyodide_offline.features.mirror.events import Events
+from pyodide_offline.features.mirror.guard import Guard, Rules
+from pyodide_offline.features.mirror.health import Health
+from pyodide_offline.features.mirror.hits import Hits
+from pyodide_offline.features.mirror.indexing import FRESH, Indexing
+from pyodide_offline.features.mirror.leases import Leases
+from pyodide_offline.features.mirror.ledger import Ledger
+from pyodide_offline.features.mirror.npm import Npm
+from pyodide_offline.features.mirror.pages import pages
+from pyodide_offline.features.mirror.pull import Pull
+from pyodide_offline.features.mirror.pyodide import Pyodide
+from pyodide_offline.features.mirror.refbook import Refbook
+from pyodide_offline.features.mirror.replies import App
+from pyodide_offline.features.mirror.simple import Simple
+from pyodide_offline.features.mirror.upstream import Upstream
+from pyodide_offline.kits import signature, signing
+from pyodide_offline.session import Session
+
+BACKLOG = 1024
+STOP_WITHIN = 10.0  # seconds for requests that are under way
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator says.
+
+    ``store`` is the depot's URL or folder, ``cache`` the folder of this front alone;
+    ``upstreams`` are --upstream by kind, ``accel`` folders by their address in nginx.
+    """
+
+    store: str
+    cache: Path
+    listen: str = "127.0.0.1:8417"
+    upstreams: Mapping[str, str] = field(default_factory=dict)
+    hosts: Sequence[str] = ()
+    offline: bool = False
+    limit: int = LIMIT
+    fresh: float = FRESH
+    base: str = ""
+    certificate: Path | None = None
+    key: Path | None = None
+    single: bool = False
+    signing_key: Path | None = None
+    trusted: Sequence[str] = ()
+    accel: Mapping[Path, str] = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
+
+
+@dataclass(frozen=True)
+class Front:
+    """What runs behind the server's socket."""
+
+    app: App
+    depot: Depot
+    pull: Pull
+    indexing: Indexing
+    ledger: Ledger
+    health: Health
+    events: Events
+    npm: Npm
+    simple: Simple
+
+
+@asynccontextmanager
+async def front(session: Session, settings: Settings, events: Events) -> AsyncIterator[Front]:
+    """Yield all of a front but the server; in the loop that it is used in."""
+    depot = await opening.opened(
+        settings.store, session.environ, settings.cache, single=settings.single
+    )
+    known = await asyncio.to_thread(upstreams.read, session, settings.upstreams, settings.hosts)
+    upstream = Upstream(session, events, known.permit)
+    ledger = _ledger(depot, settings, events)
+    await ledger.open()
+    cache = DiskCache(
+        settings.cache,
+        depot,
+        limit=settings.limit,
+        damaged=lambda key, where: events.error("damaged", f"{key} in {where}"),
+    )
+    folders = ExitStack()
+    folder = folders.enter_context(_unfinished(settings.cache))
+    pull = Pull(
+        Refbook(depot, events),
+        cache,
+        Leases(depot),
+        upstream,
+        events,
+        folder=folder,
+        offline=settings.offline or session.offline,
+    )
+    indexing = Indexing(pull, upstream, ledger.admit, fresh=settings.fresh)
+    hits = Hits(events, settings.accel)
+    npm = Npm(pull, indexing, hits, known)
+    simple = Simple(pull, indexing, hits, known)
+    bundles = Bundles(pull, hits, known, ledger.admit)
+    pyodide = Pyodide(pull, hits, known, npm)
+    health = Health(depot, events)
+    app = Mirror(
+        npm=npm,
+        simple=simple,
+        bundles=bundles,
+        pyodide=pyodide,
+        digests=Digests(pull, hits),
+        base=settings.base,
+        pages=pages(depot, events, health),
+    )
+    guarded = Guard(app, settings.rules, events)
+    try:
+        yield Front(guarded, depot, pull, indexing, ledger, health, events, npm, simple)
+    finally:
+        await ledger.close()
+        await pull.close()
+        await upstream.close()
+        await depot.close()
+        folders.close()
+
+
+def serve(
+    session: Session, settings: Settings, ready: Callable[[str], None], events: Events | None = None
+) -> None:
+    """Serve until SIGTERM or Ctrl-C. ``ready`` is told the address once it is listened to.
+
+    Raises SettingsError, NetworkError (the address is taken), StorageError, DepotDownError.
+    """
+    asyncio.run(_serve(session, settings, ready, events or Events()))
+
+
+async def _serve(
+    session: Session, settings: Settings, ready: Callable[[str], None], events: Events
+) -> None:
+    from granian.constants import Interfaces, SSLProtocols
+    from granian.server.embed import Server
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    with _reserved(settings.listen) as (host, port, unix):
+        async with front(session, settings, events) as made:
+            server = Server(
+                made.app,
+                address=host,
+                port=port,
+                uds=unix,
+                interface=Interfaces.ASGINL,
+                websockets=False,
+                backlog=BACKLOG,
+                backpressure=BACKLOG,
+                log_enabled=False,
+                ssl_cert=settings.certificate,
+                ssl_key=settings.key,
+                ssl_protocol_min=SSLProtocols.tls12,
+            )
+            serving = asyncio.create_task(server.serve())
+            ending = asyncio.create_task(stopping.wait())
+            try:
+                await _listening(host, port, unix, serving)
+                scheme = "https" if settings.certificate else "http"
+                name = f"[{host}]" if ":" in host else host
+                where = settings.listen if unix else f"{scheme}://{name}:{port}"
+                events.note("started", address=where, store=made.depot.label)
+                ready(where)
+                await asyncio.wait([serving, ending], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                events.note("stopping")
+                made.health.stopping = True
+                ending.cancel()
+                server.stop()  # type: ignore[no-untyped-call]
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(serving, STOP_WITHIN)
+
+
+@contextmanager
+def _reserved(listen: str) -> Iterator[tuple[str, int, Path | None]]:
+    """Yield host, port and socket file, the port being ours: 0 is chosen here, once.
+
+    It is held by a socket that does not listen; the server's own is bound beside it.
+    """
+    host, port, unix = address(listen)
+    if unix:
+        yield host, port, unix
+        return
+    try:
+        family, kind, number, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, number) as alone:
+            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            alone.bind(where)
+            where = alone.getsockname()
+        holder = socket.socket(family, kind, number)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(where)
+    except OSError as error:
+        raise NetworkError(
+            f"Nothing can be listened to at {listen}.",
+            why=f"{error.strerror or error}.",
+            next_step="Name another address with --listen.",
+        ) from error
+    with holder:
+        yield str(where[0]), int(where[1]), None
+
+
+async def _listening(
+    host: str, port: int, unix: Path | None, serving: "asyncio.Task[None]"
+) -> None:
+    """Wait until the server takes connections. Raises NetworkError if it ends before."""
+    while not serving.done():
+        with suppress(OSError):
+            asked = (
+                asyncio.open_unix_connection(unix) if unix else asyncio.open_connection(host, port)
+            )
+            _, writer = await asked
+            writer.close()
+            return
+        await asyncio.sleep(0.01)
+    cause = serving.exception()
+    raise NetworkError("The mirror's server did not start.", why=f"{cause}") from cause
+
+
+def address(listen: str) -> tuple[str, int, Path | None]:
+    """Read --listen: HOST:PORT, [IPV6]:PORT, PORT or unix:PATH. Raises SettingsError."""
+    if listen.startswith("unix:"):
+        return "127.0.0.1", 0, Path(listen.removeprefix("unix:"))
+    host, _, port = listen.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise SettingsError(
+            f"{listen!r} is no address to listen at.",
+            next_step="Name it as 127.0.0.1:8417, [::1]:8417 or unix:/run/mirror.sock.",
+        )
+    return host.strip("[]") or "127.0.0.1", int(port), None
+
+
+@contextmanager
+def _unfinished(cache: Path) -> Iterator[Path]:
+    """Yield a folder of this process for files that grow; what killed ones left is removed."""
+    base = cache / "growing"
+    base.mkdir(parents=True, exist_ok=True)
+    for other in base.iterdir():
+        with suppress(OSError), _locked(other):
+            shutil.rmtree(other)
+    folder = Path(tempfile.mkdtemp(dir=base))
+    with _locked(folder):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder as long as this process lives. Raises OSError if another one does."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _ledger(depot: Depot, settings: Settings, events: Events) -> Ledger:
+    """Return the ledger of pins, signed with the key of the settings, made at its first use."""
+    file = settings.signing_key or settings.cache.parent / "signing.key"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(SettingsError):  # another front was first
+            signing.save(signing.generate(), file)
+    key = signing.load(file)
+    memory = settings.cache / "chain.json"
+    others = [signature.public_key(one) for one in settings.trusted]
+    return Ledger(depot, Chain(depot, key, others, memory), key, events)

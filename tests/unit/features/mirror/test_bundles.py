@@ -1,0 +1,41 @@
+"""workerd's bundles: the first that came under a name stays."""
+
+from tests.peers.fronts import ask, front, played
+from tests.peers.registry import Answer, Registry
+
+NAME = "pyodide_314.0.0_2026-01-01_1.capnp.bin"
+
+
+def test_the_first_one_stays(session, tmp_path):
+    async def scene():
+        with Registry() as registry:
+            registry.script(
+                f"/{NAME}", Answer(200, b"first" * 50_000), Answer(200, b"other" * 50_000)
+            )
+            where = {"upstreams": {"bundles": registry.url, "pypi": registry.url}}
+            async with front(session, tmp_path / "1", store=tmp_path / "depot", **where) as made:
+                assert (await ask(made.app, f"/{NAME}")).body == b"first" * 50_000
+                while made.pull.under_way:
+                    await ask(made.app, "/healthz")
+                assert (await ask(made.app, f"/{NAME}")).body == b"first" * 50_000
+                held = made.pull.held("bundle", NAME)
+                assert held
+                await made.depot.remove(
+                    f"refs/bundle/{NAME}".lower().replace("/pyodide", "/pyodide")
+                )
+                held.path.unlink()
+                # Fetched again, it is another one: nobody gets it whole.
+                got = await ask(made.app, f"/{NAME}")
+                assert not (got.status == 200 and got.whole)
+                assert made.events.errors
+
+    played(scene)
+
+
+def test_other_names_are_nothing(session, tmp_path):
+    async def scene():
+        async with front(session, tmp_path) as made:
+            for path in ("/x.bin", "/.capnp.bin", "/a/b.capnp.bin", "/%2e.capnp.bin"):
+                assert (await ask(made.app, path)).status in (400, 404), path
+
+    played(scene)

@@ -1,0 +1,71 @@
+"""Upstreams: named, or of the user's settings; what may be asked besides."""
+
+import pytest
+
+from pyodide_offline.errors import RegistryError, SettingsError
+from pyodide_offline.features.mirror import origins
+
+NAMED = {"npm": "https://user:pass@npm.example/x", "pypi": "https://py.example/simple"}
+
+
+def test_named_ones(session):
+    found = origins.read(session, NAMED)
+    assert found.registry("@s/a").url == "https://npm.example/x/"
+    assert found.registry("a").headers == {"Authorization": "Basic dXNlcjpwYXNz"}
+    assert "pass" not in repr(found)
+    assert found.of("pypi").url == "https://py.example/simple/"
+    assert found.of("bundles").url.startswith("https://")
+
+
+def test_those_of_npm_and_pip(session, monkeypatch, tmp_path):
+    (session.project / ".npmrc").write_text(
+        "registry=https://npm.example/\n@s:registry=https://s.example/\n//s.example/:_authToken=t\n"
+    )
+    monkeypatch.setenv("PIP_INDEX_URL", "https://py.example/simple")
+    found = origins.read(session, {})
+    assert found.registry("a").url == "https://npm.example/"
+    assert found.registry("@s/a").url == "https://s.example/"
+    assert found.registry("@s/a").headers == {"Authorization": "Bearer t"}
+    assert found.of("pypi").url == "https://py.example/simple/"
+    for url in ("https://npm.example/a", "https://s.example/a", "https://py.example/simple/a/"):
+        assert found.permit(url) == ""
+
+
+def test_what_may_not_be_asked(session):
+    found = origins.read(session, NAMED, ["203.0.113.5", "files.example"])
+    for url in (
+        "http://npm.example/a",
+        "https://other.example/",
+        "file:///etc/passwd",
+        "https://127.0.0.1/",
+        "https://npm.example:8443/",
+        "https://10.0.0.1/",
+    ):
+        assert found.permit(url), url
+    assert found.permit("https://npm.example/a") == ""
+
+
+def test_what_an_index_names_by_https_may_be_asked(session):
+    found = origins.read(session, NAMED)
+    url = "https://127.0.0.1/a.whl"
+    found.vouch("https://files.example/a.whl")
+    found.vouch(url)
+    found.vouch("http://plain.example/a.whl")
+    assert found.permit("https://files.example/b.whl") == ""
+    assert "not a public one" in found.permit(url)
+    assert found.permit("http://plain.example/a.whl")
+    found.trusting = False
+    found.vouch("https://more.example/")
+    assert found.permit("https://more.example/")
+
+
+def test_settings_that_are_wrong(session):
+    for named in ({"x": "https://a.example/"}, {"npm": "ftp://a/"}, {"npm": "nonsense"}):
+        with pytest.raises(SettingsError):
+            origins.read(session, named)
+
+
+def test_an_upstream_that_is_missing(session):
+    found = origins.Origins({})
+    with pytest.raises(RegistryError, match="no upstream for npm"):
+        found.registry("a")

@@ -96,6 +96,39 @@ def require_extra() -> None:
     help="The certificate's key.",
 )
 @click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="HOST",
+    help="A host name that clients have for it; addresses need none.",
+)
+@click.option(
+    "--insecure-listen", is_flag=True, help="Another address than loopback, without TLS here."
+)
+@click.option(
+    "--tokens",
+    "token_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where its tokens are; with one in it, all need one.  [default: that of mirror token]",
+)
+@click.option("--open-bundles", is_flag=True, help="workerd's bundles need no token.")
+@click.option("--behind-proxy", is_flag=True, help="Clients' addresses are in X-Forwarded-For.")
+@click.option(
+    "--signing-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Signs what was seen first; the same for all fronts.  [default: made, in the store]",
+)
+@click.option(
+    "--trust-key",
+    "trusted",
+    multiple=True,
+    metavar="KEY",
+    help="Another front's key, its .pub line.",
+)
+@click.option("--single-front", is_flag=True, help="No other front uses this store.")
+@click.option(
     "--x-accel",
     "accel",
     multiple=True,
@@ -118,6 +151,14 @@ def serve(
     base_url: str,
     tls_cert: Path | None,
     tls_key: Path | None,
+    names: tuple[str, ...],
+    insecure_listen: bool,
+    token_file: Path | None,
+    open_bundles: bool,
+    behind_proxy: bool,
+    signing_key: Path | None,
+    trusted: tuple[str, ...],
+    single_front: bool,
     accel: tuple[str, ...],
     proxies: tuple[str, ...],
     pac: str | None,
@@ -132,6 +173,7 @@ def serve(
     Ends with Ctrl-C or SIGTERM, after what is under way.
     """
     require_extra()
+    from pyodide_offline.features.mirror import access, tokens
     from pyodide_offline.features.mirror import serve as feature
 
     if bool(tls_cert) != bool(tls_key):
@@ -148,6 +190,16 @@ def serve(
         verbose=verbose,
     )
     here = session.store.root / "mirror"
+    host, _, unix = feature.address(listen)
+    rules = access.rules(
+        "" if unix else host,
+        token_file or tokens.file(session.environ),
+        tls=bool(tls_cert),
+        insecure=insecure_listen,
+        names=names,
+        open_bundles=open_bundles,
+        behind_proxy=behind_proxy,
+    )
     settings = feature.Settings(
         store=store or str(here / "depot"),
         cache=(cache or here / "cache").absolute(),
@@ -160,6 +212,10 @@ def serve(
         base=base_url,
         certificate=tls_cert,
         key=tls_key,
+        rules=rules,
+        signing_key=signing_key or here / "signing.key",
+        trusted=trusted,
+        single=single_front,
         accel={
             Path(folder).absolute(): prefix
             for prefix, folder in (_pair(one, "--x-accel") for one in accel)

@@ -2,7 +2,7 @@
 
 import click
 
-from pyodide_offline.cli import mirror_serve
+from pyodide_offline.cli import mirror_content, mirror_serve
 
 _EPILOG = """\b
 Examples:
@@ -18,3 +18,6 @@ def mirror() -> None:
 
 
 mirror.add_command(mirror_serve.serve)
+mirror.add_command(mirror_content.sync)
+mirror.add_command(mirror_content.import_)
+mirror.add_command(mirror_content.export)

@@ -204,7 +204,7 @@ def serve(
         store=store or str(here / "depot"),
         cache=(cache or here / "cache").absolute(),
         listen=listen,
-        upstreams=dict(_pair(one, "--upstream") for one in upstreams),
+        upstreams=dict(pair(one, "--upstream") for one in upstreams),
         hosts=hosts,
         offline=offline,
         limit=_size(cache_size),
@@ -218,7 +218,7 @@ def serve(
         single=single_front,
         accel={
             Path(folder).absolute(): prefix
-            for prefix, folder in (_pair(one, "--x-accel") for one in accel)
+            for prefix, folder in (pair(one, "--x-accel") for one in accel)
         },
     )
 
@@ -229,7 +229,8 @@ def serve(
     feature.serve(session, settings, ready)
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
+def pair(text: str, option: str) -> tuple[str, str]:
+    """Return both sides of a NAME=VALUE. Raises click.BadParameter."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise click.BadParameter(f"{text!r} is no NAME=VALUE.", param_hint=option)

@@ -92,15 +92,16 @@ def _accept(listening: socket.socket, family: int, server: object) -> None:
             here = listening.accept()[0]
         except OSError:
             return
-        there = socket.socket(family)
-        try:
-            there.connect(server)  # type: ignore[arg-type]
-        except OSError:
-            there.close()
-            here.close()
-            continue
-        for one, other in ((here, there), (there, here)):
-            threading.Thread(target=_pump, args=(one, other), daemon=True).start()
+        threading.Thread(target=_join, args=(here, family, server), daemon=True).start()
+
+
+def _join(here: socket.socket, family: int, server: object) -> None:
+    with here, socket.socket(family) as there, suppress(OSError):
+        there.connect(server)  # type: ignore[arg-type]
+        back = threading.Thread(target=_pump, args=(there, here), daemon=True)
+        back.start()
+        _pump(here, there)
+        back.join()
 
 
 def _pump(one: socket.socket, other: socket.socket) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from pyodide_offline.features.mirror import replies
-from pyodide_offline.features.mirror.bundles import Bundles
+from pyodide_offline.features.mirror.bundles import BUCKET, Bundles
 from pyodide_offline.features.mirror.digests import Digests
 from pyodide_offline.features.mirror.npm import Npm
 from pyodide_offline.features.mirror.pyodide import Pyodide
@@ -52,6 +52,8 @@ class Mirror:
         top, slash, rest = path.removeprefix("/").partition("/")
         if not slash:
             return await self._bundles(scope, receive, send, top)
+        if top == BUCKET:
+            return await self._bundles(scope, receive, send, f"{top}/{rest}")
         if top == "npm":
             return await self._npm(scope, receive, send, rest, self._address(scope))
         if top == "simple":

@@ -18,11 +18,16 @@ from pyodide_offline.features.mirror.replies import Receive, Scope, Send
 
 KIND = "bundle"
 LARGEST = 256 << 20
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}\.capnp\.bin")
+# Where a workerd that carries no digests fetches parts of the standard library.
+BUCKET = "python-package-bucket"
+_NAME = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}\.capnp\.bin"
+    rf"|{BUCKET}/[0-9]{{8}}/[A-Za-z0-9][A-Za-z0-9._+-]{{0,150}}\.(?:tar\.gz|whl|zip)"
+)
 
 
 class Bundles:
-    """Answers /<name>.capnp.bin."""
+    """Answers /<name>.capnp.bin, and what lies under BUCKET."""
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ _METHODS = ("GET", "HEAD")
 _OPEN = frozenset({"/healthz", "/readyz"})
 _ADMIN = frozenset({"/", "/metrics"})
 _BUNDLE = ".capnp.bin"
+_PARTS = "/python-package-bucket/"  # what a workerd without digests fetches besides
 _OURS = {b"authorization", b"cookie", b"proxy-authorization"}
 _LOGIN = {"www-authenticate": 'Basic realm="pyodide-offline mirror", charset="UTF-8"'}
 
@@ -191,7 +192,8 @@ class Guard:
         book, path = self._rules.tokens, scope["path"]
         if book is None or path in _OPEN:
             return None
-        if self._rules.open_bundles and path.endswith(_BUNDLE) and path.count("/") == 1:
+        bundle = path.endswith(_BUNDLE) and path.count("/") == 1
+        if self._rules.open_bundles and (bundle or path.startswith(_PARTS)):
             return None
         presented = tokens.presented(replies.header(scope, b"authorization"))
         try:

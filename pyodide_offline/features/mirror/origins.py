@@ -83,6 +83,8 @@ class Origins:
         doors = [allowlist.upstream(one.url) for one in self.named.values()]
         if self.npm:
             doors += [allowlist.upstream(one) for one in _registries(self.npm)]
+        # A host by its whole name is the operator's own word, wherever it leads.
+        doors += [one for one in self.besides if not one.host.startswith("*")]
         listed = Allowlist(tuple(doors), (*self.besides, *self._vouched))
         try:
             door = listed.check(url)

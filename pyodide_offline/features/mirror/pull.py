@@ -180,6 +180,11 @@ class Pull:
             )
         return _held(ref, Digest("sha256", bytes.fromhex(ref.digest)), path)
 
+    async def idle(self) -> None:
+        """Wait until nothing is fetched any more and all that came is published."""
+        while tasks := list(self._fetching.values()):
+            await asyncio.wait(tasks)
+
     async def close(self) -> None:
         """End all fetches; their readers hear of it."""
         for growing in list(self._growing.values()):

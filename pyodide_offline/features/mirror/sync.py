@@ -20,6 +20,7 @@ from pyodide_offline.features.mirror.locked import NPM, Fit, Want
 
 AT_ONCE = 8
 LARGEST_INDEX = 64 << 20
+_LONGEST = 1 << 16  # bytes of an error that are read
 _JSON = "application/vnd.pypi.simple.v1+json"
 _ABBREVIATED = "application/vnd.npm.install-v1+json, application/json;q=0.8"
 
@@ -162,7 +163,7 @@ async def _bundle(ask: Asking, bundle: Bundle) -> AsyncIterator[tuple[str, int]]
 async def _index(ask: Asking, path: str, headers: Mapping[str, str]) -> bytes:
     body = bytearray()
     async with ask(path, headers) as answer:
-        _accepted(path, answer)
+        await _accepted(path, answer)
         async for chunk in answer.chunks():
             body += chunk
             if len(body) > LARGEST_INDEX:
@@ -180,7 +181,7 @@ async def _archive(
     hashers = {one.algorithm: one.hasher() for one in digests}
     size = 0
     async with ask(path, {}) as answer:
-        _accepted(path, answer)
+        await _accepted(path, answer)
         async for chunk in answer.chunks():
             size += len(chunk)
             use(chunk)
@@ -195,6 +196,17 @@ async def _archive(
     return size
 
 
-def _accepted(path: str, answer: Answer) -> None:
-    if answer.status != 200:
-        raise RegistryError(f"The mirror answers {answer.status} for {path}.")
+async def _accepted(path: str, answer: Answer) -> None:
+    """Raise RegistryError for any answer but 200, with what the mirror says of it."""
+    if answer.status == 200:
+        return
+    body = bytearray()
+    async for chunk in answer.chunks():
+        body += chunk
+        if len(body) > _LONGEST:
+            break
+    try:
+        why = str(json.loads(body)["error"]["what"])
+    except (ValueError, KeyError, TypeError):
+        why = ""
+    raise RegistryError(f"The mirror answers {answer.status} for {path}.", why=why)

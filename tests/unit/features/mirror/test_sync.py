@@ -49,7 +49,8 @@ class Mirror:
         if path == "/broken.capnp.bin":
             raise NetworkError("It breaks.")
         body = self.held.get(path)
-        yield Told(404, b"") if body is None else Told(200, body)
+        refused = json.dumps({"error": {"what": "It is not here."}}).encode()
+        yield Told(404, refused) if body is None else Told(200, body)
 
 
 HELD = {
@@ -83,7 +84,7 @@ def test_indexes_archives_and_bundles_are_asked_for_and_nothing_else() -> None:
     [
         ("/npm/@s/one/-/one-1.0.0.tgz", b"another", "is not what the lock says"),
         ("/npm/@s/one/-/one-1.0.0.tgz", None, "answers 404"),
-        ("/npm/@s/one", None, "answers 404"),
+        ("/npm/@s/one", None, "/npm/@s/one. It is not here."),
         ("/simple/two/", b'{"files": []}', "has no file of two 2"),
         ("/simple/two/", b"<html>", "is no page of an index"),
         ("/simple/two/", b'{"files": [1]}', "is no page of an index"),

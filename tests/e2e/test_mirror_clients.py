@@ -1,24 +1,29 @@
 """Clients of a mirror that reach nothing else: npm, pip, uv, wrangler, and workerd itself."""
 
+import gzip
 import json
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from pyodide_offline.cli import options
-from pyodide_offline.features.mirror import origins
-from pyodide_offline.network import fetch
+from pyodide_offline.features.mirror import origins, tokens
+from pyodide_offline.network import fetch, mirrored
+from pyodide_offline.store import Store
 from tests.e2e.conftest import PROGRAM, Machine
 from tests.peers import island
 from tests.peers.mirrors import Front, front
 from tests.peers.netns import Counted
+from tests.peers.registry import Answer, Registry
 from tests.peers.wrangler import copy_example
 
 pytestmark = [
@@ -32,6 +37,15 @@ TOOLS = ("sh", "env", "cat", "rm", "mkdir", "ls", "uname", "dirname", "readlink"
 PYTHON = sys._base_executable  # type: ignore[attr-defined]
 ORIGIN = "pyodide-capnp-bin.edgeworker.net"
 PORT = 8788
+HASHLESS = "4.86.0"
+# Parts of the standard library that its workerd fetches with the bundle, one file each.
+PARTS = (
+    *(f"{name}-1.0.0-cp313-cp313-pyodide_2025_0_wasm32"
+      for name in ("hashlib", "lzma", "pydecimal", "pydoc_data", "sqlite3", "ssl")),
+    "libopenssl-1.1.1w",
+)  # fmt: skip
+# wrangler's own calls home have nowhere to go there.
+QUIET = {"CLOUDFLARE_CF_FETCH_ENABLED": "false", "WRANGLER_SEND_METRICS": "false"}
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +183,142 @@ def test_npx_wrangler_answers_from_starlette(visited: tuple[Counted, Path]) -> N
 def test_nobody_but_the_mirror_was_asked(visited: tuple[Counted, Path]) -> None:
     seen, _ = visited
     assert seen.packets == 0, seen.output
+
+
+def official(folder: Path, machine: Machine, project: Path) -> tuple[Path, Path]:
+    """Return what stands in for a file of Cloudflare's, and a wrangler whose workerd wants it.
+
+    Cloudflare's own cannot be had here: this is the one made from npm, which a workerd that
+    carries no digest takes for it.
+    """
+    done = subprocess.run(
+        [PROGRAM, "prefetch", "--wrangler", HASHLESS, "--bundle", "npm"],
+        cwd=project,
+        env={**machine.env, "PYODIDE_OFFLINE_CACHE_DIR": str(folder / "cache")},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    found = re.search(r"reads its bundle from (.+)", done.stdout)
+    assert found, done.stderr
+    (bundle,) = Path(found[1]).rglob("pyodide_*.capnp.bin")
+    (wrangler,) = machine.home.rglob(f"wrangler/{HASHLESS}-*/bin/wrangler")
+    return bundle, wrangler
+
+
+def test_an_unmodified_workerd_without_digests_takes_its_bundle_under_cloudflares_name(
+    machine: Machine, tmp_path: Path
+) -> None:
+    project = copy_example("starlette", tmp_path / "a project", "2026-04-26")
+    bundle, wrangler = official(tmp_path, machine, project)
+    empty = gzip.compress(bytes(10240), mtime=0)  # a tar file ends with two empty blocks
+    authority = trustme.CA()
+    leaf = authority.issue_cert(ORIGIN)
+    leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for pem in leaf.cert_chain_pems:
+        pem.write_to_path(tmp_path / "cert.pem", append=True)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with Registry() as there:
+        there.script(f"/{bundle.name}", Answer(200, bundle.read_bytes()))
+        for name in PARTS:
+            there.script(f"/python-package-bucket/20250808/{name}.tar.gz", Answer(200, empty))
+        options = ["--upstream", f"bundles={there.url}", "--name", ORIGIN]
+        tls = ["--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem")]
+        with front(tmp_path / "a mirror", machine.env, *options, *tls) as mirror:
+            seen = island.visit(
+                [str(wrangler), "dev", "--ip", "127.0.0.1", "--port", str(PORT)],
+                bridges={443: ("127.0.0.1", mirror.port)},
+                hosts=[ORIGIN],
+                cwd=project,
+                env={**machine.env, **QUIET, "SSL_CERT_FILE": str(tmp_path / "ca.pem")},
+                pages=["/"],
+                port=PORT,
+            )
+    assert "Hello from Starlette" in seen.output, f"{seen.output}\n{''.join(mirror.log)}"
+    assert there.paths().count(f"/{bundle.name}") == 1
+    assert seen.packets == 0, seen.output
+
+
+def test_what_locks_name_goes_by_a_kit_to_a_mirror_without_upstreams(
+    machine: Machine, mirror: Front, locked: Path, tmp_path: Path
+) -> None:
+    key, kit = str(tmp_path / "key"), str(tmp_path / "my.kit")
+    first, second = tmp_path / "first", tmp_path / "second"
+    upstreams = [f"npm={mirror.url}/npm/", f"pypi={mirror.url}/simple/"]
+    named = [word for one in upstreams for word in ("--upstream", one)]
+    locks = [str(locked / "package-lock.json"), str(locked / "requirements.txt")]
+    environ = {**machine.env, "PYODIDE_OFFLINE_STATE_DIR": str(tmp_path / "state")}
+    for words in (
+        ["kit", "keygen", "--no-passphrase", key],
+        ["mirror", "sync", *locks, *named, *places(first)],
+        ["mirror", "export", "-o", kit, "--sign", key, *places(first)],
+        ["mirror", "import", kit, "--key", f"{key}.pub", *places(second)],
+    ):
+        done = subprocess.run(
+            [PROGRAM, *words], env=environ, capture_output=True, encoding="utf-8", check=False
+        )
+        assert done.returncode == 0, done.stderr
+    copy = shutil.copytree(locked, tmp_path / "locks")
+    with front(second, machine.env, "--offline") as alone:
+        script = f"""
+            {shlex.quote(npm(machine))} ci --no-audit --registry http://127.0.0.1:{alone.port}/npm/
+            {shlex.quote(PYTHON)} -m pip install -q --require-hashes --target piped \
+                --index-url http://127.0.0.1:{alone.port}/simple/ -r requirements.txt
+        """
+        seen = island.visit(
+            ["sh", "-exc", script],
+            bridges={alone.port: ("127.0.0.1", alone.port)},
+            cwd=copy,
+            env={**plain(machine.env), "HOME": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"},
+        )
+    assert seen.status == 0, f"{seen.output}\n{''.join(alone.log)}"
+    assert (copy / "node_modules" / "is-odd" / "package.json").is_file()
+    assert (copy / "piped" / "idna" / "core.py").is_file()
+
+
+def npm(machine: Machine) -> str:
+    """Return an npm that starts: the store's, where this machine has no Node of its own."""
+    trees = machine.home / ".cache" / "pyodide-offline" / "v1" / "trees" / "node"
+    return str(next(trees.glob("*/bin/npm"), None) or shutil.which("npm") or "npm")
+
+
+def places(folder: Path) -> list[str]:
+    return ["--store", str(folder / "depot"), "--cache", str(folder / "cache")]
+
+
+def plain(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which no variable names an index or a folder of wheels."""
+    return {key: one for key, one in environ.items() if not key.startswith(("PIP_", "UV_"))}
+
+
+def test_a_token_lets_npm_and_pip_in_and_another_one_nobody(
+    machine: Machine, mirror: Front, locked: Path, tmp_path: Path
+) -> None:
+    book = tmp_path / "tokens.json"
+    token = tokens.add(book, "ci", tokens.READ)
+    upstreams = ["--upstream", f"npm={mirror.url}/npm/", "--upstream", f"pypi={mirror.url}/simple/"]
+    project = shutil.copytree(locked, tmp_path / "a project")
+    with front(tmp_path / "closed", machine.env, "--tokens", str(book), *upstreams) as closed:
+        for one, status in ((token, 0), ("pom_of_somebody_else", 1)):
+            doctor = subprocess.run(
+                [PROGRAM, "doctor", "--check", "mirror", "--json", "--mirror", closed.url],
+                env={**machine.env, "PYODIDE_OFFLINE_MIRROR_TOKEN": one},
+                capture_output=True, encoding="utf-8", check=False,
+            )  # fmt: skip
+            assert doctor.returncode == status, doctor.stdout
+            assert one not in doctor.stdout
+        environ = mirrored.environment(
+            Store(tmp_path / "store"), plain(machine.env), mirrored.parse(closed.url, token)
+        )
+        for words in (
+            [npm(machine), "ci", "--no-audit"],
+            [PYTHON, "-m", "pip", "install", "-q", "--target", "piped", "-r", "requirements.txt"],
+        ):
+            done = subprocess.run(
+                words, cwd=project, env={**environ, "HOME": str(tmp_path)}, check=False,
+                capture_output=True, encoding="utf-8",
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            assert token not in done.stdout + done.stderr
+    assert (project / "node_modules" / "is-odd").is_dir()
+    assert token not in "".join(closed.log)

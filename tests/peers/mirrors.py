@@ -31,6 +31,7 @@ class Front:
 @contextmanager
 def front(folder: Path, env: Mapping[str, str], *options: str) -> Iterator[Front]:
     """Start one with its store and cache below ``folder``; end it by its own id."""
+    folder.mkdir(exist_ok=True)
     program = str(Path(sys.executable).parent / "pyodide-offline")
     places = ["--store", str(folder / "depot"), "--cache", str(folder / "cache")]
     words = [program, "mirror", "serve", "--listen", "127.0.0.1:0", *places, *options]

@@ -127,6 +127,13 @@ def require_extra() -> None:
     metavar="KEY",
     help="Another front's key, its .pub line.",
 )
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0),
+    default=1000.0,
+    show_default=True,
+    help="Requests a second of one client, in the long run; 0 is any number.",
+)
 @click.option("--single-front", is_flag=True, help="No other front uses this store.")
 @click.option(
     "--x-accel",
@@ -158,6 +165,7 @@ def serve(
     behind_proxy: bool,
     signing_key: Path | None,
     trusted: tuple[str, ...],
+    rate: float,
     single_front: bool,
     accel: tuple[str, ...],
     proxies: tuple[str, ...],
@@ -175,6 +183,7 @@ def serve(
     require_extra()
     from pyodide_offline.features.mirror import access, tokens
     from pyodide_offline.features.mirror import serve as feature
+    from pyodide_offline.features.mirror.limits import Limits
 
     if bool(tls_cert) != bool(tls_key):
         raise click.UsageError("--tls-cert and --tls-key go together.")
@@ -199,6 +208,7 @@ def serve(
         names=names,
         open_bundles=open_bundles,
         behind_proxy=behind_proxy,
+        limits=Limits(rate=rate),
     )
     settings = feature.Settings(
         store=store or str(here / "depot"),

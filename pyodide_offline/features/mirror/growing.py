@@ -19,7 +19,7 @@ from pyodide_offline.digest import Digest, Hasher
 from pyodide_offline.errors import IntegrityError, PyodideOfflineError, StorageError
 
 HELD = 64 << 10
-CHUNK = 256 << 10
+CHUNK = 64 << 10
 SPARE = 256 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 

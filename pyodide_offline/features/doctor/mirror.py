@@ -16,6 +16,8 @@ from pyodide_offline.network.mirrored import TOKEN_VARIABLE, Mirror, refused
 _HEALTH, _ASKED = "/healthz", "/simple/workers-py/"
 _STALE = ("110", "111")  # RFC 7234 §5.5: stale; its own upstream could not be asked
 
+_OFFLINE = "this mirror is offline"  # its own words, where its operator wants it so
+
 
 def answers(observed: Observed) -> Finding:
     """Ask the mirror whether it lives."""
@@ -82,6 +84,8 @@ def serves(observed: Observed) -> Finding:
             blame="network",
             **evidence,
         )
+    if _OFFLINE in evidence["warning"]:
+        return passed("The mirror is told to be offline: it serves what it holds.", **evidence)
     if evidence["warning"].startswith(_STALE):
         return warned(
             f"The mirror's indexes are {_age(answer)}old: its own upstream does not answer.",

@@ -80,6 +80,11 @@ def test_what_its_health_means(
         (answer(502), State.FAIL, "answers 502"),
         (answer(warning='110 - "Response is Stale"'), State.WARN, "are old"),
         (answer(warning='111 - "x"', age="600"), State.WARN, "are 10 minutes old"),
+        (
+            answer(warning='111 - "Revalidation failed: this mirror is offline"'),
+            State.PASS,
+            "holds",
+        ),
         (answer(warning='214 - "Transformation Applied"'), State.PASS, "fresh"),
         (NetworkError("It breaks."), State.FAIL, "It breaks"),
     ],

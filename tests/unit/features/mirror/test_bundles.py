@@ -32,6 +32,24 @@ def test_the_first_one_stays(session, tmp_path):
     played(scene)
 
 
+def test_what_a_workerd_without_digests_fetches_besides(session, tmp_path):
+    path = "/python-package-bucket/20250808/ssl-1.0.0-cp313-cp313-pyodide_2025_0_wasm32.tar.gz"
+
+    async def scene():
+        with Registry() as registry:
+            registry.script(path, Answer(200, b"a part"))
+            upstreams = {"bundles": registry.url, "pypi": registry.url}
+            async with front(session, tmp_path, upstreams=upstreams) as made:
+                for _ in range(2):
+                    assert (await ask(made.app, path)).body == b"a part"
+                for wrong in ("/python-package-bucket/ssl.tar.gz", "/python-package-bucket/",
+                              "/python-package-bucket/20250808/../ssl.tar.gz"):  # fmt: skip
+                    assert (await ask(made.app, wrong)).status in (400, 404), wrong
+            assert registry.paths() == [path]
+
+    played(scene)
+
+
 def test_other_names_are_nothing(session, tmp_path):
     async def scene():
         async with front(session, tmp_path) as made:

@@ -170,6 +170,7 @@ def test_bundles_are_open_only_where_the_operator_says_so(book):
     assert Front(rules).ask("/x.capnp.bin")[0] == 401
     front = Front(replace(rules, open_bundles=True))
     assert front.ask("/x.capnp.bin")[0] == 200
+    assert front.ask("/python-package-bucket/20250808/x.tar.gz")[0] == 200
     assert front.ask("/npm/x.capnp.bin")[0] == 401
 
 

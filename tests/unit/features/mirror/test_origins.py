@@ -59,6 +59,14 @@ def test_what_an_index_names_by_https_may_be_asked(session):
     assert found.permit("https://more.example/")
 
 
+def test_a_host_that_the_operator_allows_by_its_whole_name_may_be_an_inner_one(session):
+    found = origins.read(session, NAMED, ["127.0.0.1", "localhost", "*.files.example"])
+    assert found.permit("https://127.0.0.1/a.whl") == ""
+    assert found.permit("https://localhost/a.whl") == ""
+    assert found.permit("http://127.0.0.1/a.whl")
+    assert found.permit("https://127.0.0.1:8443/a.whl")
+
+
 def test_settings_that_are_wrong(session):
     for named in ({"x": "https://a.example/"}, {"npm": "ftp://a/"}, {"npm": "nonsense"}):
         with pytest.raises(SettingsError):

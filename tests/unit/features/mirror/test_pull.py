@@ -252,3 +252,20 @@ def test_stopping_ends_what_is_under_way(session, tmp_path):
                 hold.set()
 
     played(scene)
+
+
+def test_idle_waits_until_what_came_is_published(session, tmp_path):
+    async def scene():
+        with Registry() as registry:
+            upstream(registry)
+            async with front(session, tmp_path, upstreams={"npm": registry.url}) as made:
+                await made.pull.idle()
+                await many([made.app], 1)
+                await made.pull.idle()
+                assert made.pull.under_way == 0
+                async with front(session, tmp_path / "2", store=tmp_path / "depot") as other:
+                    got = await ask(other.app, PATH)
+                    assert got.body == BODY
+            assert fetches(registry) == 1
+
+    played(scene)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pyodide_offline.features.mirror import replies
 from pyodide_offline.features.mirror.bundles import BUCKET, Bundles
 from pyodide_offline.features.mirror.digests import Digests
+from pyodide_offline.features.mirror.hits import Hits
 from pyodide_offline.features.mirror.npm import Npm
 from pyodide_offline.features.mirror.pyodide import Pyodide
 from pyodide_offline.features.mirror.replies import App, Receive, Scope, Send
@@ -23,6 +24,7 @@ class Mirror:
     def __init__(
         self,
         *,
+        hits: Hits,
         npm: Npm,
         simple: Simple,
         bundles: Bundles,
@@ -31,6 +33,7 @@ class Mirror:
         base: str = "",
         pages: Mapping[str, App] | None = None,
     ) -> None:
+        self._hits = hits
         self._npm = npm
         self._simple = simple
         self._bundles = bundles
@@ -42,6 +45,8 @@ class Mirror:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises what routes raise, for the guard to tell."""
         path = str(scope["path"])
+        if await self._hits.hot(scope, send):
+            return
         if page := self._pages.get(path):
             await page(scope, receive, send)
         elif not await self._answered(scope, receive, send, path):

@@ -23,6 +23,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _KEPT_ERRORS = 50
 _LONGEST = 500
+_CLASSES = ("broken", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx")
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
@@ -51,6 +52,7 @@ class Events:
         self.errors: deque[Noted] = deque(maxlen=_KEPT_ERRORS)
         self.started = time.time()
         self._stream = stream or sys.stderr
+        self._children: dict[tuple[int, str], Counter] = {}
         self._registry = registry = CollectorRegistry()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -81,7 +83,7 @@ class Events:
 
     def hit(self, kind: str) -> None:
         """A request was answered from what is held."""
-        self._hits.labels(kind).inc()
+        self._child(self._hits, kind).inc()
 
     def miss(self, kind: str, name: str = "") -> None:
         """A request needs an upstream."""
@@ -116,7 +118,7 @@ class Events:
 
     def sent(self, kind: str, size: int) -> None:
         """Bytes of a body were handed out."""
-        self._sent.labels(kind).inc(size)
+        self._child(self._sent, kind).inc(size)
 
     def opened(self) -> None:
         """A request begins."""
@@ -127,7 +129,7 @@ class Events:
     ) -> None:
         """A request ended; status 0 says that it was broken off."""
         self._open.dec()
-        self._responses.labels(f"{status // 100}xx" if status else "broken").inc()
+        self._child(self._responses, _CLASSES[status // 100]).inc()
         if self.detail >= Detail.REQUESTS:
             self._tell(
                 Detail.REQUESTS,
@@ -149,6 +151,13 @@ class Events:
     def note(self, event: str, **values: object) -> None:
         """Tell something rare that is counted nowhere: started, stopping, pin accepted..."""
         self._tell(Detail.EVENTS, event, **values)
+
+    def _child(self, counter: Counter, label: str) -> Counter:
+        """Return a counter with its label, found once: each request needs some."""
+        key = id(counter), label
+        if (found := self._children.get(key)) is None:
+            found = self._children[key] = counter.labels(label)
+        return found
 
     def metrics(self) -> bytes:
         """Return all that is counted, in Prometheus' text format."""

@@ -9,6 +9,7 @@ import ipaddress
 import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pyodide_offline.errors import PyodideOfflineError
@@ -22,6 +23,7 @@ from pyodide_offline.features.mirror.tokens import Watched
 _METHODS = ("GET", "HEAD")
 _OPEN = frozenset({"/healthz", "/readyz"})
 _ADMIN = frozenset({"/", "/metrics"})
+_LOCAL = frozenset({"localhost"})
 _BUNDLE = ".capnp.bin"
 _PARTS = "/python-package-bucket/"  # what a workerd without digests fetches besides
 _OURS = {b"authorization", b"cookie", b"proxy-authorization"}
@@ -170,22 +172,8 @@ class Guard:
     def _answers_to(self, hosts: list[bytes], scope: Scope) -> bool:
         if not hosts:
             return scope.get("http_version") == "1.0" or scope["path"] in _OPEN
-        text = hosts[0].decode("latin-1").lower()
-        if text.startswith("["):
-            host, closed, port = text[1:].partition("]")
-            host, port = (host, port.removeprefix(":")) if closed else ("", "")
-        else:
-            host, _, port = text.partition(":")
-        if port and not (port.isascii() and port.isdigit()):
-            return False
-        host = host.rstrip(".")
-        if host == "localhost" or host in self._rules.names:
-            return True
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return True
+        host = _host(hosts[0])
+        return host is not None and (host in _LOCAL or host in self._rules.names or _numeric(host))
 
     def _stranger(self, scope: Scope) -> Reply | None:
         """Return what somebody hears who needs a token and has none, or not the right one."""
@@ -252,6 +240,29 @@ class _Exchange:
         else:
             await self._send(message)
             self.ended = True
+
+
+@lru_cache(1024)
+def _host(value: bytes) -> str | None:
+    """Return the host of a Host header without its port; None for what is no such header."""
+    text = value.decode("latin-1").lower()
+    if text.startswith("["):
+        host, closed, port = text[1:].partition("]")
+        host, port = (host, port.removeprefix(":")) if closed else ("", "")
+    else:
+        host, _, port = text.partition(":")
+    if port and not (port.isascii() and port.isdigit()):
+        return None
+    return host.rstrip(".")
+
+
+@lru_cache(1024)
+def _numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _climbs(path: str) -> bool:

@@ -9,6 +9,7 @@ for the whole.
 
 import asyncio
 import re
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +26,19 @@ Headers = list[tuple[bytes, bytes]]
 
 SMALL = 16 << 10
 ROOM = 32 << 20
+HOTTEST = 1000  # small files that need no look at the disk
+WARM = 30.0  # seconds
+_CONDITIONS = frozenset({b"range", b"if-none-match", b"if-range"})
 FOREVER = b"public, max-age=31536000, immutable"
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class _Hot:
+    kind: str
+    headers: Headers
+    body: bytes
+    until: float
 
 
 class Hits:
@@ -37,6 +49,27 @@ class Hits:
         self._accel = dict(accel or {})
         self._small: OrderedDict[str, bytes] = OrderedDict()
         self._room = ROOM
+        self._hot: dict[str, _Hot] = {}
+
+    async def hot(self, scope: Scope, send: Send) -> bool:
+        """Answer with a small file that was sent before, if it is asked for plainly again.
+
+        Its bytes were hashed when they were read, and what its name stands for is looked up
+        anew now and then.
+        """
+        found = self._hot.get(scope["path"])
+        if found is None or scope["method"] != "GET":
+            return False
+        if found.until < time.monotonic():
+            del self._hot[scope["path"]]
+            return False
+        if any(name in _CONDITIONS for name, _ in scope["headers"]):
+            return False
+        self._events.hit(found.kind)
+        self._events.sent(found.kind, len(found.body))
+        await send({"type": "http.response.start", "status": 200, "headers": found.headers})
+        await send({"type": "http.response.body", "body": found.body})
+        return True
 
     async def send(
         self,
@@ -78,6 +111,8 @@ class Hits:
             return
         self._events.sent(kind, stop - start)
         if file.size <= SMALL and (body := self._from_memory(file)) is not None:
+            if status == 200:
+                self._heat(scope["path"], _Hot(kind, headers, body, time.monotonic() + WARM))
             await send({"type": "http.response.body", "body": body[start:stop]})
         elif status == 200 and "http.response.pathsend" in scope.get("extensions", ()):
             await send({"type": "http.response.pathsend", "path": str(file.path)})
@@ -118,6 +153,11 @@ class Hits:
         await send({"type": "http.response.body", "body": first, "more_body": True})
         if await _until_gone(receive, _body(send, chunks)):
             self._events.sent(kind, stop - start)
+
+    def _heat(self, path: str, hot: "_Hot") -> None:
+        if len(self._hot) >= HOTTEST:
+            self._hot.clear()
+        self._hot[path] = hot
 
     def _accelerated(self, path: Path) -> bytes:
         for folder, address in self._accel.items():

@@ -119,6 +119,7 @@ async def front(session: Session, settings: Settings, events: Events) -> AsyncIt
     pyodide = Pyodide(pull, hits, known, npm)
     health = Health(depot, events)
     app = Mirror(
+        hits=hits,
         npm=npm,
         simple=simple,
         bundles=bundles,
@@ -145,7 +146,17 @@ def serve(
 
     Raises SettingsError, NetworkError (the address is taken), StorageError, DepotDownError.
     """
-    asyncio.run(_serve(session, settings, ready, events or Events()))
+    with asyncio.Runner(loop_factory=_loop()) as runner:
+        runner.run(_serve(session, settings, ready, events or Events()))
+
+
+def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes a loop: uvloop's answers twice as often, where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _serve(

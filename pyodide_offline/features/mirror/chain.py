@@ -149,7 +149,7 @@ class Chain:
     async def _head(self) -> tuple[Link, str | None]:
         seen = self._seen  # before the store is asked: others of this process go on meanwhile
         found = await self._depot.get(HEAD)
-        link = _pointed(found[0]) if found else Link()
+        link = pointed(found[0]) if found else Link()
         if link != seen:
             if link.number <= seen.number:
                 raise _rolled_back(seen, link)
@@ -279,7 +279,8 @@ def _pointer(link: Link) -> bytes:
     return _canonical({"number": link.number, "sha256": link.sha256}) + b"\n"
 
 
-def _pointed(data: bytes) -> Link:
+def pointed(data: bytes) -> Link:
+    """Read the head: which entry is the last. Raises IntegrityError."""
     try:
         value = json.loads(data)
         link = Link(int(value["number"]), str(value["sha256"]))
@@ -295,7 +296,7 @@ def _remembered(path: Path | None) -> Link:
     if path is None or not path.exists():
         return Link()
     try:
-        return _pointed(path.read_bytes())
+        return pointed(path.read_bytes())
     except (IntegrityError, OSError) as error:
         raise SettingsError(
             f"{path} cannot be read: which head of the mirror's log was seen is not known.",
@@ -324,5 +325,5 @@ def _rolled_back(seen: Link, link: Link) -> IntegrityError:
         f"{seen.number}, which was its end before.",
         why="It was rolled back or replaced. Nothing new is pinned until an operator has looked.",
         next_step="Run `pyodide-offline mirror audit`. After a restored backup, remove the "
-        "remembered head (mirror-head-*.json in the mirror's state folder).",
+        "remembered head (mirror-head-*.json beside the signing key).",
     )

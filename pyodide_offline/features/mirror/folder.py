@@ -98,7 +98,11 @@ class FolderDepot:
     async def list(self, prefix: str) -> AsyncIterator[Entry]:
         """Yield what lies under a prefix (empty, or ending with ``/``)."""
         for key in await self._do(_keys, self._base, names.checked_prefix(prefix)):
-            if (entry := await self.head(key)) is not None:
+            try:
+                entry = await self.head(key)
+            except DepotDownError:  # a damaged value is there all the same
+                entry = Entry(key, 0, None)
+            if entry is not None:
                 yield entry
 
     async def local_path(self, key: str) -> Path | None:

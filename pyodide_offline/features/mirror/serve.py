@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyodide_offline.errors import NetworkError, SettingsError
-from pyodide_offline.features.mirror import opening
+from pyodide_offline.features.mirror import opening, state
 from pyodide_offline.features.mirror import origins as upstreams
 from pyodide_offline.features.mirror.app import Mirror
 from pyodide_offline.features.mirror.bundles import Bundles
-from pyodide_offline.features.mirror.chain import Chain
 from pyodide_offline.features.mirror.depot import Depot
 from pyodide_offline.features.mirror.digests import Digests
 from pyodide_offline.features.mirror.diskcache import LIMIT, DiskCache
@@ -36,7 +35,6 @@ from pyodide_offline.features.mirror.refbook import Refbook
 from pyodide_offline.features.mirror.replies import App
 from pyodide_offline.features.mirror.simple import Simple
 from pyodide_offline.features.mirror.upstream import Upstream
-from pyodide_offline.kits import signature, signing
 from pyodide_offline.session import Session
 
 BACKLOG = 1024
@@ -92,7 +90,8 @@ async def front(session: Session, settings: Settings, events: Events) -> AsyncIt
     )
     known = await asyncio.to_thread(upstreams.read, session, settings.upstreams, settings.hosts)
     upstream = Upstream(session, events, known.permit)
-    ledger = _ledger(depot, settings, events)
+    file = settings.signing_key or settings.cache.parent / "signing.key"
+    ledger = state.ledger(depot, file, events, settings.trusted)
     await ledger.open()
     cache = DiskCache(
         settings.cache,
@@ -288,16 +287,3 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _ledger(depot: Depot, settings: Settings, events: Events) -> Ledger:
-    """Return the ledger of pins, signed with the key of the settings, made at its first use."""
-    file = settings.signing_key or settings.cache.parent / "signing.key"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(SettingsError):  # another front was first
-            signing.save(signing.generate(), file)
-    key = signing.load(file)
-    memory = settings.cache / "chain.json"
-    others = [signature.public_key(one) for one in settings.trusted]
-    return Ledger(depot, Chain(depot, key, others, memory), key, events)

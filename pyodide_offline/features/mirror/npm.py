@@ -131,7 +131,7 @@ class Npm:
             found = read(body, name)
             for one in found.tarballs.values():
                 if one.expected:
-                    self._origins.vouch(one.url)
+                    self._origins.vouch(one.url, self._origins.registry(name).url)
             return {
                 one.version: one.expected.sri for one in found.tarballs.values() if one.expected
             }
@@ -148,7 +148,7 @@ class Npm:
                 self._parsed.popitem(last=False)
             for one in found.tarballs.values():
                 if one.expected:
-                    self._origins.vouch(one.url)
+                    self._origins.vouch(one.url, self._origins.registry(name).url)
         else:
             self._parsed.move_to_end(key)
         return found

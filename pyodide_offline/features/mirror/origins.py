@@ -6,8 +6,9 @@
     pyodide=URL  a folder with v<version>/full/ below it
 
 Logins come from those settings and go to their origin only. What an index names as the
-place of its files may be asked too, by https, if it is no private address: many registries
-keep their files with strangers, and the index has the digests.
+place of its files may be asked too, by https: many registries keep their files with
+strangers, and the index has the digests. It must not lead to a private address, unless the
+index itself is at one: then it is a company's own, and so are its neighbours.
 """
 
 import base64
@@ -47,7 +48,7 @@ class Origins:
     npm: npmrc.Config | None = None
     besides: Sequence[Door] = ()
     trusting: bool = True
-    _vouched: set[Door] = field(default_factory=set)
+    _vouched: dict[Door, Door] = field(default_factory=dict)
 
     def of(self, kind: str) -> Source:
         """Return an upstream's root, its address ending in a slash. Raises RegistryError."""
@@ -69,14 +70,14 @@ class Origins:
         files = (Path(cafile).expanduser(),) if cafile else ()
         return Source(url, headers, files)
 
-    def vouch(self, url: str) -> None:
+    def vouch(self, url: str, index: str) -> None:
         """Let a file's address that an index names, with a digest, be asked."""
         if not self.trusting or len(self._vouched) >= MOST_HOSTS:
             return
         with suppress(SettingsError):
             door = allowlist.upstream(url)
             if door.scheme == "https":
-                self._vouched.add(door)
+                self._vouched.setdefault(door, allowlist.upstream(index))
 
     def permit(self, url: str) -> str:
         """Return the reason why an address must not be asked, nothing if it may be."""
@@ -88,11 +89,17 @@ class Origins:
         listed = Allowlist(tuple(doors), (*self.besides, *self._vouched))
         try:
             door = listed.check(url)
-            if not listed.trusted(door):
+            if not listed.trusted(door) and not self._neighbour(door):
                 listed.check_addresses(door, _addresses(door))
         except ForbiddenError as error:
             return f"{error}"
         return ""
+
+    def _neighbour(self, door: Door) -> bool:
+        """Say whether the index that names a host is itself at a private address."""
+        index = self._vouched.get(door)
+        literal = allowlist.address(door.host) is not None
+        return not literal and index is not None and any(map(allowlist.private, _addresses(index)))
 
 
 def read(session: Session, named: Mapping[str, str], hosts: Sequence[str] = ()) -> Origins:

@@ -186,7 +186,7 @@ class Simple:
             kind = index.ref.content_type
             found = await asyncio.to_thread(read, index.body, kind, url, index.ref.name)
             for one in found.files:
-                self._origins.vouch(one.url)
+                self._origins.vouch(one.url, url)
             self._parsed[key] = found
             while len(self._parsed) > _KEPT:
                 self._parsed.popitem(last=False)

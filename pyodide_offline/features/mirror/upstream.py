@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LINES = 256
 KEPT = 16  # clients without work, and their connections
-_CHUNK = 64 << 10
+_CHUNK = 32 << 10
 _GONE = {404, 410}
 _T = TypeVar("_T")
 Permit = Callable[[str], str]

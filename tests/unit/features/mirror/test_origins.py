@@ -1,5 +1,7 @@
 """Upstreams: named, or of the user's settings; what may be asked besides."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from pyodide_offline.errors import RegistryError, SettingsError
@@ -45,26 +47,44 @@ def test_what_may_not_be_asked(session):
     assert found.permit("https://npm.example/a") == ""
 
 
-def test_what_an_index_names_by_https_may_be_asked(session):
+@pytest.fixture
+def lookup(monkeypatch):
+    """What names lead to; others lead nowhere, as behind a proxy."""
+    known: dict[str, str] = {}
+
+    def addresses(door):
+        return [ip_address(known[door.host])] if door.host in known else []
+
+    monkeypatch.setattr(origins, "_addresses", addresses)
+    return known
+
+
+INDEX = "https://py.example/simple/"
+
+
+def test_what_an_index_names_by_https_may_be_asked(session, lookup):
     found = origins.read(session, NAMED)
-    url = "https://127.0.0.1/a.whl"
-    found.vouch("https://files.example/a.whl")
-    found.vouch(url)
-    found.vouch("http://plain.example/a.whl")
+    found.vouch("https://files.example/a.whl", INDEX)
+    found.vouch("http://plain.example/a.whl", INDEX)
     assert found.permit("https://files.example/b.whl") == ""
-    assert "not a public one" in found.permit(url)
     assert found.permit("http://plain.example/a.whl")
+    lookup["files.example"] = "8.8.8.8"
+    assert found.permit("https://files.example/b.whl") == ""
     found.trusting = False
-    found.vouch("https://more.example/")
+    found.vouch("https://more.example/", INDEX)
     assert found.permit("https://more.example/")
 
 
-def test_a_host_that_the_operator_allows_by_its_whole_name_may_be_an_inner_one(session):
-    found = origins.read(session, NAMED, ["127.0.0.1", "localhost", "*.files.example"])
-    assert found.permit("https://127.0.0.1/a.whl") == ""
-    assert found.permit("https://localhost/a.whl") == ""
-    assert found.permit("http://127.0.0.1/a.whl")
-    assert found.permit("https://127.0.0.1:8443/a.whl")
+def test_what_a_public_index_names_must_not_be_private(session, lookup):
+    found = origins.read(session, NAMED)
+    found.vouch("https://files.example/a.whl", INDEX)
+    found.vouch("https://10.0.0.5/a.whl", INDEX)
+    lookup |= {"files.example": "10.0.0.5", "py.example": "8.8.8.8"}
+    assert "not a public one" in found.permit("https://files.example/a.whl")
+    # A company's own index may have its files with a neighbour, but not at a bare address.
+    lookup["py.example"] = "10.0.0.4"
+    assert found.permit("https://files.example/a.whl") == ""
+    assert found.permit("https://10.0.0.5/a.whl")
 
 
 def test_settings_that_are_wrong(session):

@@ -2,7 +2,7 @@
 
 import click
 
-from pyodide_offline.cli import mirror_content, mirror_serve
+from pyodide_offline.cli import mirror_content, mirror_serve, mirror_trust
 
 _EPILOG = """\b
 Examples:
@@ -21,3 +21,6 @@ mirror.add_command(mirror_serve.serve)
 mirror.add_command(mirror_content.sync)
 mirror.add_command(mirror_content.import_)
 mirror.add_command(mirror_content.export)
+mirror.add_command(mirror_trust.token)
+mirror.add_command(mirror_trust.accept)
+mirror.add_command(mirror_trust.audit)

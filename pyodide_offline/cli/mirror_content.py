@@ -35,7 +35,7 @@ Examples:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """A mirror's content as the options name it; None: in the store."""
 
     store: str | None
@@ -59,7 +59,7 @@ def placing(function: F) -> F:
         single_front: bool,
         **named: Any,  # noqa: ANN401
     ) -> object:
-        place = _Place(store, cache, signing_key, trusted, single_front)
+        place = Place(store, cache, signing_key, trusted, single_front)
         return function(*arguments, place=place, **named)
 
     for option in (
@@ -132,7 +132,7 @@ def sync(
     proxies: tuple[str, ...],
     pac: str | None,
     ca: tuple[Path, ...],
-    place: _Place,
+    place: Place,
     cache_dir: Path | None,
     store_dir: Path | None,
     quiet: bool,
@@ -160,7 +160,7 @@ def sync(
         ca=ca,
         verbose=verbose,
     )
-    settings = _settings(session, place, upstreams, hosts)
+    settings = settings_of(session, place, upstreams, hosts)
     token = session.environ.get(mirrored.TOKEN_VARIABLE, "")
     into = mirrored.parse(mirror, token) if mirror else settings
 
@@ -183,7 +183,7 @@ def sync(
 def import_(
     files: tuple[Path, ...],
     terms: Any,  # noqa: ANN401 - kits.trust.Terms, loaded late
-    place: _Place,
+    place: Place,
     cache_dir: Path | None,
     store_dir: Path | None,
     quiet: bool,
@@ -196,8 +196,8 @@ def import_(
     mirror_serve.require_extra()
     from pyodide_offline.features.mirror import filling
 
-    session = _session(cache_dir, store_dir, quiet, verbose)
-    came = filling.take(session, _settings(session, place), files, terms)
+    session = session_of(cache_dir, store_dir, quiet, verbose)
+    came = filling.take(session, settings_of(session, place), files, terms)
     if verbose:
         for one in came.left_out:
             note(f"left out: {one}")
@@ -227,7 +227,7 @@ def export(
     name: str,
     serial: int,
     key_files: tuple[Path, ...],
-    place: _Place,
+    place: Place,
     cache_dir: Path | None,
     store_dir: Path | None,
     quiet: bool,
@@ -238,12 +238,12 @@ def export(
     from pyodide_offline.features.mirror import filling
     from pyodide_offline.features.mirror.locked import Fit
 
-    session = _session(cache_dir, store_dir, quiet, verbose)
+    session = session_of(cache_dir, store_dir, quiet, verbose)
     fit: Fit = Fit() if all_platforms else filling.here()
     only: list[Want] | None = filling.wants(locks, fit) if locks else None
     made = filling.give(
         session,
-        _settings(session, place),
+        settings_of(session, place),
         output.absolute(),
         name=name,
         serial=serial,
@@ -254,9 +254,10 @@ def export(
         note(f"{output}: {len(made.items)} archives, {megabytes(output.stat().st_size)}")
 
 
-def _session(
+def session_of(
     cache_dir: Path | None, store_dir: Path | None, quiet: bool, verbose: bool
 ) -> "Session":
+    """Return the session of a command that asks nobody."""
     return options.session(
         cache_dir=cache_dir,
         store_dir=store_dir,
@@ -267,12 +268,13 @@ def _session(
     )
 
 
-def _settings(
+def settings_of(
     session: "Session",
-    place: _Place,
+    place: Place,
     upstreams: tuple[str, ...] = (),
     hosts: tuple[str, ...] = (),
 ) -> "Settings":
+    """Return the settings of a front with this content."""
     from pyodide_offline.features.mirror.serve import Settings
 
     here = session.store.root / "mirror"

@@ -96,7 +96,7 @@ class Chain:
         self._key = key
         self.trusted = {one.value: one for one in (*trusted, *([key.public] if key else []))}
         self._memory = memory
-        self._seen = _remembered(memory)
+        self._seen = remembered(memory)
 
     async def head(self) -> Link:
         """Return the last link, having gone from it back to the one seen before.
@@ -292,7 +292,8 @@ def pointed(data: bytes) -> Link:
     return link
 
 
-def _remembered(path: Path | None) -> Link:
+def remembered(path: Path | None) -> Link:
+    """Return the last head that a front saw. Raises SettingsError."""
     if path is None or not path.exists():
         return Link()
     try:
@@ -308,7 +309,7 @@ def _remember(path: Path, link: Link) -> None:
     with disk.guarded(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
-        if link.number > _remembered(path).number:
+        if link.number > remembered(path).number:
             disk.write_whole(path, _pointer(link), 0o600)
 
 

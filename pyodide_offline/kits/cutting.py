@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pyodide_offline import disk
 from pyodide_offline.errors import IntegrityError, SettingsError, StorageError
-from pyodide_offline.kits import volumes
+from pyodide_offline.kits import drafts, volumes
 from pyodide_offline.kits.drafts import Draft, draft
 from pyodide_offline.kits.volumes import HEAD, Volume
 
@@ -31,6 +31,7 @@ def whole(target: Path) -> Iterator[Sink]:
         yield found
         found.finish()
         found.publish()
+    drafts.sweep(target)
 
 
 def plan(kit: str, total: int, size: int) -> list[Volume]:
@@ -67,10 +68,10 @@ def in_volumes(target: Path, planned: list[Volume]) -> Iterator[Sink]:
     with disk.guarded(target), ExitStack() as stack:
         cutter = _Cutter(planned, files, stack)
         yield cutter
-        drafts = cutter.finished()
-        for one in drafts:
+        for one in cutter.finished():
             one.publish()
         _tidy(target, files)
+    drafts.sweep(target)
 
 
 class _Cutter:
@@ -114,7 +115,7 @@ class _Cutter:
 
 def _tidy(target: Path, files: list[Path]) -> None:
     """Remove older volumes that now belong to nothing; what is no volume stays."""
-    for stale in target.parent.glob(f"{_plain(target.name)}.[0-9][0-9][0-9]"):
+    for stale in target.parent.glob(f"{drafts.plain(target.name)}.[0-9][0-9][0-9]"):
         if stale in files:
             continue
         try:
@@ -124,8 +125,3 @@ def _tidy(target: Path, files: list[Path]) -> None:
             raise StorageError(f"{stale} cannot be read: {error.strerror}.") from error
         if unwanted:
             stale.unlink()
-
-
-def _plain(name: str) -> str:
-    """Return a pattern that means just this name."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

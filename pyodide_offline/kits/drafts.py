@@ -5,9 +5,10 @@ left is begun anew under the same name, so that nothing piles up.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,6 +65,25 @@ def draft(target: Path) -> Iterator[Draft]:
 def unfinished(target: Path) -> Path:
     """Return where the draft of a target lies."""
     return target.with_name(f".{target.name}.part")
+
+
+def sweep(target: Path) -> None:
+    """Remove the drafts of a target and of its volumes that nobody writes any more."""
+    for path in target.parent.glob(f".{plain(target.name)}*.part"):
+        middle = path.name.removeprefix(f".{target.name}").removesuffix(".part")
+        if not re.fullmatch(r"(\.[0-9]{3})?", middle):
+            continue
+        with suppress(OSError), path.open("r+b") as file:
+            if sys.platform != "win32":  # which removes no open file
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+
+
+def plain(name: str) -> str:
+    """Return a pattern that means just this name."""
+    return re.sub(r"[*?[]", r"[\g<0>]", name)
 
 
 def _claimed(path: Path) -> BinaryIO:

@@ -18,6 +18,8 @@ FORMAT = 1
 NAME = "manifest.json"
 # A size has eleven octal digits in a USTAR header (POSIX pax, ustar interchange format).
 SIZE_LIMIT = 1 << 33
+# Far more than a kit has; each platform has a list of all its items (``oci``).
+MOST_ITEMS, MOST_TARGETS = 10_000, 16
 KINDS = ("bundle", "file", "interpreter", "node", "npm", "python", "tree", "uv", "wheel")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -233,6 +235,8 @@ def _check(manifest: Manifest) -> None:
 
 
 def _check_items(manifest: Manifest) -> None:
+    if len(manifest.items) > MOST_ITEMS or len(manifest.targets) > MOST_TARGETS:
+        raise _wrong(f"it has over {MOST_ITEMS} items, or over {MOST_TARGETS} targets")
     sizes: dict[str, int] = {}
     seen: dict[tuple[str, ...], Item] = {}
     for item in manifest.items:

@@ -80,6 +80,17 @@ def test_what_is_odd_is_refused_by_both_sides(tmp_path: Path, changes: dict[str,
         encode(manifest)
 
 
+def test_more_items_or_targets_than_any_kit_has_are_refused(tmp_path: Path) -> None:
+    """Each target has a list of all its items: both together may not be made to fill memory."""
+    one = _manifest(tmp_path).items[0]
+    many = tuple(dataclasses.replace(one, version=str(number)) for number in range(10_001))
+    names = tuple(f"linux-{number}" for number in range(17))
+    for changes in ({"items": many}, {"targets": names}):
+        with pytest.raises(IntegrityError, match="over 10000 items, or over 16"):
+            encode(_manifest(tmp_path, **changes))
+    assert encode(_manifest(tmp_path, items=many[1:], targets=("linux-x64", *names[2:])))
+
+
 def _edited(tmp_path: Path, *path: str | int, value: object) -> bytes:
     record = json.loads(encode(_manifest(tmp_path)))
     place = record

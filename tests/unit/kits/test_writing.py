@@ -2,8 +2,6 @@
 
 import io
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -63,55 +61,3 @@ def test_a_file_that_is_missing_or_another_leaves_the_old_kit_alone(tmp_path: Pa
             write(target, manifest, blobs)
     assert target.read_bytes() == b"old"
     assert list(target.parent.iterdir()) == [target]
-
-
-SCRIPT = """
-import os, random, signal, sys, time
-from pathlib import Path
-from tests.peers import kits
-from pyodide_offline.kits import trust, unpacking, writing
-
-folder = Path(sys.argv[1])
-target = folder / "target" / "kit"
-manifest, blobs = kits.contents(folder / "files")
-terms = trust.Terms(keys=(kits.key().public,))
-chance = random.Random(9)
-
-def write():
-    writing.write(target, manifest, blobs, keys=[kits.key()])
-
-def whole():
-    return not unpacking.verify([target], trust.Known(), terms)[1]
-
-for number in range(200):
-    if number % 3 == 0:
-        target.unlink(missing_ok=True)
-    reading, writing_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        while True:
-            write()
-            os.write(writing_end, b"x")
-    os.close(writing_end)
-    time.sleep(chance.random() / 30)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    told = os.read(reading, 1 << 16)
-    os.close(reading)
-    assert target.exists() or not told, number
-    assert not target.exists() or whole(), number
-write()
-assert whole()
-print("well")
-"""
-
-
-def test_a_process_killed_at_any_moment_leaves_a_whole_kit_or_none(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)],
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == "well\n", done.stderr

@@ -14,7 +14,7 @@ from pyodide_offline.workers import supply
 
 # Folders beside the entries that the started tools fill for themselves, or that are made
 # again at any start: nothing in them has a name or a digest.
-WORKING = ("uv-cache", "uv-python", "node-compile-cache", "bin", "trust")
+WORKING = ("uv-cache", "uv-python", "node-compile-cache", "node-code", "bin", "trust")
 
 
 @dataclass(frozen=True)

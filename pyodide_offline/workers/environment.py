@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pyodide_offline.session import Session
+from pyodide_offline.store import LAYOUT
 from pyodide_offline.workers import shim, supply
 from pyodide_offline.workers.command import Plan
-from pyodide_offline.workers.toolchain import freshness, npx, programs
+from pyodide_offline.workers.toolchain import freshness, launch, npx, programs
 from pyodide_offline.workers.toolchain.chain import Toolchain
 
 OFFLINE_VARIABLE = "PYODIDE_OFFLINE_OFFLINE"
@@ -40,7 +41,10 @@ def of(
     environ = npx.first(session, found.node, found.wrangler, environ)
     for name, value in _QUIET.items():
         environ.setdefault(name, value)
-    environ.setdefault("NODE_COMPILE_CACHE", str(session.store.root / "v1" / "node-compile-cache"))
+    environ.setdefault(
+        "NODE_COMPILE_CACHE", str(session.store.root / LAYOUT / "node-compile-cache")
+    )
+    environ[launch.KEPT_CODE] = str(session.store.root / LAYOUT / "node-code")
     environ[_SHIM_VARIABLE] = str(launcher(session))
     environ[shim.WORKERD] = str(binary)
     environ[shim.FOLDER] = str(session.cache_dir)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyodide_offline.workers import environment, shim
-from pyodide_offline.workers.toolchain import npx
+from pyodide_offline.workers.toolchain import launch, npx
 
 
 class FakeChain:
@@ -35,6 +35,12 @@ def test_the_shim_is_told_of_workerd_and_folder(session, found):
     assert (made["UV_X"], made["PATH"]) == ("1", "/tools:/bin")
     assert shim.SOCKET not in made
     assert environment.OFFLINE_VARIABLE not in made
+
+
+def test_compiled_code_is_kept_in_the_store(session, found):
+    made = environment.of(session, found, Path("w"))
+    for name in ("NODE_COMPILE_CACHE", launch.KEPT_CODE):
+        assert Path(made[name]).parent == session.store.root / "v1"
 
 
 def test_calls_home_are_off_unless_the_user_wants_them(session, found):

@@ -53,6 +53,13 @@ def test_the_real_program_is_started_with_what_the_command_hands_on(package: Pat
     )
 
 
+def test_the_keeper_of_compiled_code_is_loaded_first(package: Path) -> None:
+    words = started(package)
+    loader = Path(words[words.index("--require") + 1])
+    assert f"process.env.{launch.KEPT_CODE};" in loader.read_text()
+    assert words.index(str(loader)) < words.index("--no-warnings")
+
+
 def test_a_linked_command_is_followed_to_its_package(package: Path, tmp_path: Path) -> None:
     link = tmp_path / "wrangler"
     link.symlink_to(package / "bin" / "wrangler.js")

@@ -209,7 +209,7 @@ def session(
     if ca is not None:
         environ = _trusting(environ, store, project or Path.cwd(), ca, progress)
     if mirror:
-        environ = _mirrored(environ, store, mirror)
+        environ = _mirrored(environ, store, mirror, (project or Path.cwd()).absolute())
     return Session(
         store=store,
         environ=environ,
@@ -225,12 +225,12 @@ def session(
     )
 
 
-def _mirrored(environ: dict[str, str], store: Store, mirror: str) -> dict[str, str]:
+def _mirrored(environ: dict[str, str], store: Store, mirror: str, project: Path) -> dict[str, str]:
     """Return the environment for this mirror, after CA files of settings that it leaves out."""
     from pyodide_offline.network import mirrored
 
     token = environ.get(mirrored.TOKEN_VARIABLE, "").strip()
-    return mirrored.environment(store, environ, mirrored.parse(mirror, token))
+    return mirrored.environment(store, environ, mirrored.parse(mirror, token), project)
 
 
 def _resolvers() -> Sequence[str]:

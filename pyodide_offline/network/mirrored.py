@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from pyodide_offline import disk
+from pyodide_offline import disk, npmfile
 from pyodide_offline.errors import NetworkError, SettingsError
 from pyodide_offline.network import borrowed
 from pyodide_offline.store import LAYOUT, Store
@@ -118,10 +118,14 @@ def named(environ: Mapping[str, str]) -> Mirror | None:
     return parse(text, environ.get(TOKEN_VARIABLE, "").strip()) if text else None
 
 
-def environment(store: Store, environ: Mapping[str, str], mirror: Mirror) -> dict[str, str]:
+def environment(
+    store: Store, environ: Mapping[str, str], mirror: Mirror, project: Path | None = None
+) -> dict[str, str]:
     """Return the environment in which npm, pip, uv and we ask the mirror.
 
-    It is reached directly, whatever proxy is named for the rest. Raises StorageError.
+    It is reached directly, whatever proxy is named for the rest. npm asks it for archives
+    that its lock has from any registry, unless a scope has a registry of its own. Raises
+    StorageError.
     """
     kept = {name: value for name, value in environ.items() if name.lower() not in _OTHERS}
     exempt = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
@@ -141,6 +145,8 @@ def environment(store: Store, environ: Mapping[str, str], mirror: Mirror) -> dic
     }
     if mirror.url.startswith("http:") and not _here(mirror.host):
         made["PIP_TRUSTED_HOST"] = mirror.host  # the user said http
+    if not _scopes(environ, project or Path.cwd()):
+        made.setdefault("npm_config_replace_registry_host", "always")
     if mirror.token:
         made[TOKEN_VARIABLE] = mirror.token
         kept = {name: one for name, one in made.items() if name.lower() != _GLOBAL}
@@ -170,6 +176,15 @@ def _npmrc(store: Store, environ: Mapping[str, str], mirror: Mirror) -> Path:
     if not made.is_file():
         disk.write_whole(made, text.encode(), mode=0o600)  # the user's own may hold logins
     return made
+
+
+def _scopes(environ: Mapping[str, str], project: Path) -> bool:
+    """Say whether npm's settings name a registry for a scope."""
+    named = [key for key, _, _ in npmfile.variables(environ)]
+    for file in borrowed.texts(borrowed.npm_files(environ, project)):
+        if ":registry" in file.content:
+            named += [key for key, _ in npmfile.parse(file.content, environ)]
+    return any(key.startswith("@") and key.endswith(":registry") for key in named)
 
 
 def _with_login(mirror: Mirror) -> str:

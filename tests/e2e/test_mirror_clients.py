@@ -109,9 +109,11 @@ def asked(url: str, accept: str) -> dict[str, Any]:
 
 
 def npm_entry(url: str, name: str, version: str) -> dict[str, Any]:
-    """Return a lock's entry, as npm writes it where a registry's address is left out."""
+    """Return a lock's entry, made by another registry, which is out of reach."""
     found = asked(f"{url}/npm/{name}/{version}", "application/json")
-    entry: dict[str, Any] = {"version": version, "integrity": found["dist"]["integrity"]}
+    elsewhere = f"https://other.test/api/npm/{name}/-/{name}-{version}.tgz"
+    integrity = found["dist"]["integrity"]
+    entry: dict[str, Any] = {"version": version, "resolved": elsewhere, "integrity": integrity}
     more: dict[str, Any] = {key: found[key] for key in ("dependencies", "engines") if key in found}
     entry.update(more)
     return entry
@@ -261,7 +263,8 @@ def test_what_locks_name_goes_by_a_kit_to_a_mirror_without_upstreams(
     copy = shutil.copytree(locked, tmp_path / "locks")
     with front(second, machine.env, "--offline") as alone:
         script = f"""
-            {shlex.quote(npm(machine))} ci --no-audit --registry http://127.0.0.1:{alone.port}/npm/
+            {shlex.quote(npm(machine))} ci --no-audit --replace-registry-host=always \\
+                --registry http://127.0.0.1:{alone.port}/npm/
             {shlex.quote(PYTHON)} -m pip install -q --require-hashes --target piped \
                 --index-url http://127.0.0.1:{alone.port}/simple/ -r requirements.txt
         """

@@ -68,6 +68,8 @@ class Npm:
     ) -> bool:
         """Answer a path below /npm/; False where nothing lies there."""
         name, rest = split(path)
+        if "/-/" in path and not rest.startswith("-/"):
+            name, rest = tail(path)
         if not name:
             return False
         if rest.startswith("-/"):
@@ -162,6 +164,16 @@ def split(path: str) -> tuple[str, str]:
     if not _NAME.fullmatch(name) or name.startswith((".", "-")):
         return "", ""
     return name, rest
+
+
+def tail(path: str) -> tuple[str, str]:
+    """Return the package and file at a path's end: locks of another registry have its folders
+    before them, which npm keeps when it is told to ask here (replace-registry-host).
+    """
+    before, _, file = path.rpartition("/-/")
+    parts = before.split("/")
+    count = 2 if len(parts) > 1 and parts[-2].startswith("@") else 1
+    return split(f"{'/'.join(parts[-count:])}/-/{file}")
 
 
 def read(body: bytes, name: str) -> Packument:

@@ -143,3 +143,22 @@ def test_a_refusal_says_whether_there_was_a_token(token, why):
     error = mirrored.refused(mirrored.parse("https://mirror", token), 401)
     assert why in error.why
     assert mirrored.TOKEN_VARIABLE in error.next_step
+
+
+@pytest.mark.parametrize("place", [".npmrc", "theirs"])
+def test_npm_asks_it_for_what_other_registries_made_locks_for_unless_a_scope_has_its_own(
+    store, tmp_path, place
+):
+    mirror = mirrored.parse("https://mirror")
+    before = {"npm_config_userconfig": str(tmp_path / "theirs")}
+    found = mirrored.environment(store, before, mirror, tmp_path)
+    assert found["npm_config_replace_registry_host"] == "always"
+    (tmp_path / place).write_text("@corp:registry=https://corp/npm/\n")
+    found = mirrored.environment(store, before, mirror, tmp_path)
+    assert "npm_config_replace_registry_host" not in found
+
+
+def test_what_the_user_says_of_hosts_of_locks_stays(store, tmp_path):
+    before = {"npm_config_replace_registry_host": "never"}
+    found = mirrored.environment(store, before, mirrored.parse("https://mirror"), tmp_path)
+    assert found["npm_config_replace_registry_host"] == "never"

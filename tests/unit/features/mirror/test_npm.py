@@ -144,6 +144,31 @@ def test_names(path, meant):
     assert npm.split(path) == meant
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("api/npm/a/-/a-1.tgz", ("a", "-/a-1.tgz")),
+        ("repository/team/@s/a/-/a-1.tgz", ("@s/a", "-/a-1.tgz")),
+        ("x/../-/a-1.tgz", ("", "")),
+        ("x//-/a-1.tgz", ("", "")),
+    ],
+)
+def test_a_lock_of_another_registry_has_its_folders_before_the_name(path, meant):
+    assert npm.tail(path) == meant
+
+
+def test_an_archive_is_had_by_the_address_that_another_registrys_lock_has(session, tmp_path):
+    async def scene():
+        with Registry() as registry:
+            body = registry.add("@s/a", "1.0.0")
+            async with front(session, tmp_path, upstreams={"npm": registry.url}) as made:
+                got = await ask(made.app, "/npm/api/npm/@s/a/-/a-1.0.0.tgz")
+                assert got.body == body
+                assert (await ask(made.app, "/npm/api/npm/b/-/b-1.0.0.tgz")).status != 200
+
+    played(scene)
+
+
 def test_where_a_tarball_is():
     registry = Source("https://r.example/npm/", {"Authorization": "x"})
     here = npm._sources(registry, Tarball("1", "https://r.example/npm/a/-/a-1.tgz", None))

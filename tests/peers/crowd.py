@@ -112,6 +112,7 @@ class Fronts:
     count: int = 1
     environ: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = ()
+    listen: str = "127.0.0.1:0"
     urls: list[str] = field(default_factory=list)
     children: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
@@ -140,7 +141,7 @@ class Fronts:
         log = place / "log"
         command = [
             sys.executable, "-m", "pyodide_offline", "mirror", "serve",
-            "--listen", "127.0.0.1:0", "--store", self.store, "--store-dir", str(place / "own"),
+            "--listen", self.listen, "--store", self.store, "--store-dir", str(place / "own"),
             "--signing-key", str(self.folder / "signing.key"), "--tokens", str(place / "tokens"),
             "--upstream", f"npm={self.npm}/", "--upstream", f"pypi={self.npm}/", *self.arguments,
         ]  # fmt: skip

@@ -63,7 +63,7 @@ def test_a_store_that_lets_all_win_is_not_shared(
     depot: MemoryDepot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     _given(monkeypatch, depot)
-    with pytest.raises(UnsupportedError, match="Of 20 who") as raised:
+    with pytest.raises(UnsupportedError, match="Of 6 who") as raised:
         asyncio.run(opening.opened("s3://x", {}, tmp_path))
     assert opening.SINGLE in raised.value.next_step
     assert depot.values == {}
@@ -92,13 +92,13 @@ def test_the_first_front_of_a_day_tries_it(monkeypatch: pytest.MonkeyPatch, tmp_
     async def play() -> None:
         for _ in range(3):
             await opening.opened("s3://x", {}, tmp_path)
-        assert depot.created == 20
+        assert depot.created == 6
         (key,) = depot.values
         for old in (b'{"tried": 1}', b"nonsense", b"[]"):
             depot.values[key] = (old, "old")
             before = depot.created
             await opening.opened("s3://x", {}, tmp_path)
-            assert depot.created == before + 20
+            assert depot.created == before + 6
 
     asyncio.run(play())
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pyodide_offline import paths, redact
-from pyodide_offline.network import mirrored
 from pyodide_offline.session import Session
 from pyodide_offline.workers import advice, command, environment, supply
 from pyodide_offline.workers.toolchain import chain
@@ -63,6 +62,8 @@ def variables(
 
 
 def _told(before: Mapping[str, str], after: Mapping[str, str]) -> Variables:
+    from pyodide_offline.network import mirrored
+
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     secret = tuple(
         name

@@ -154,6 +154,12 @@ def environment(
     return made
 
 
+def advice(environ: Mapping[str, str], otherwise: str) -> str:
+    """Return what to do next where npm's registry or the index failed: a mirror is looked at."""
+    url = environ.get(VARIABLE, "")
+    return f"Look at the mirror: pyodide-offline doctor {OPTION} {url}" if url else otherwise
+
+
 def refused(mirror: Mirror, status: int) -> NetworkError:
     """Return the error for a mirror that does not take our token, or has none to take."""
     why = "It does not take the token that it gets." if mirror.token else "It gets no token."

@@ -39,11 +39,15 @@ def install(
     if done.status != 0:
         programs.refuse_full_disk(done.stderr, session.store.root)
         said = done.stderr or done.stdout
+        from pyodide_offline.network import mirrored
+
         unreached = any(sign in said for sign in _UNREACHED)
         raise (NetworkError if unreached else ToolchainError)(
             f"Cannot get {what} from the Python package index.",
             why=_reason(said),
-            next_step="Check which index pip uses: pip config list",
+            next_step=mirrored.advice(
+                session.environ, "Check which index pip uses: pip config list"
+            ),
         )
 
 

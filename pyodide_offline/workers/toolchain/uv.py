@@ -89,11 +89,16 @@ def run(
     done = process.capture([uv, *arguments], env={**environ, **plain}, cwd=cwd, timeout=1800)
     if done.status != 0:
         programs.refuse_full_disk(done.stderr, cwd)
-        raise failure(doing, done.stderr or done.stdout, offline=environ.get("UV_OFFLINE") == "1")
+        offline = environ.get("UV_OFFLINE") == "1"
+        raise failure(doing, done.stderr or done.stdout, offline=offline, environ=environ)
 
 
-def failure(doing: str, output: str, *, offline: bool) -> PyodideOfflineError:
+def failure(
+    doing: str, output: str, *, offline: bool, environ: Mapping[str, str] | None = None
+) -> PyodideOfflineError:
     """Turn uv's last words into an error of the kind that they tell of."""
+    from pyodide_offline.network import mirrored
+
     text = " ".join(output.split())
     if offline and (match := _UNCACHED.search(text)):
         return OfflineError(
@@ -105,7 +110,10 @@ def failure(doing: str, output: str, *, offline: bool) -> PyodideOfflineError:
         return NetworkError(
             f"uv cannot {doing}: the package index could not be reached.",
             why=why,
-            next_step="Name your index in UV_DEFAULT_INDEX or pip's index-url, or check the proxy.",
+            next_step=mirrored.advice(
+                environ or {},
+                "Name your index in UV_DEFAULT_INDEX or pip's index-url, or check the proxy.",
+            ),
         )
     if wheels := sorted(set(_NO_WHEELS.findall(text))):
         return ProjectError(

@@ -187,7 +187,7 @@ def _install(
         )
     if done.status != 0:
         programs.refuse_full_disk(done.stderr, session.store.root)
-        raise _failure(version, done.stderr or done.stdout)
+        raise _failure(version, done.stderr or done.stdout, session.environ)
     bin_dir = folder if sys.platform == "win32" else folder / "bin"
     bin_dir.mkdir(exist_ok=True)
     if sys.platform == "win32":
@@ -215,8 +215,10 @@ def _project_settings(project: Path, root: Path) -> Iterator[None]:
         copy.unlink(missing_ok=True)
 
 
-def _failure(version: str, output: str) -> PyodideOfflineError:
+def _failure(version: str, output: str, environ: Mapping[str, str]) -> PyodideOfflineError:
     """Turn npm's last words into an error of the kind that its code tells of."""
+    from pyodide_offline.network import mirrored
+
     what = f"npm cannot install wrangler {version}."
     code = re.search(r"npm error code (\S+)", output)
     kind: type[PyodideOfflineError] = ToolchainError
@@ -224,7 +226,7 @@ def _failure(version: str, output: str) -> PyodideOfflineError:
         kind = NetworkError
     elif code and re.fullmatch(r"E[45]\d\d|ETARGET|EINTEGRITY", code[1]):
         kind = IntegrityError if code[1] == "EINTEGRITY" else RegistryError
-    step = "Check which registry npm uses: npm config get registry"
+    step = mirrored.advice(environ, "Check which registry npm uses: npm config get registry")
     return kind(what, why=_reason(output), next_step=step)
 
 

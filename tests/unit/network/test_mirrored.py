@@ -162,3 +162,9 @@ def test_what_the_user_says_of_hosts_of_locks_stays(store, tmp_path):
     before = {"npm_config_replace_registry_host": "never"}
     found = mirrored.environment(store, before, mirrored.parse("https://mirror"), tmp_path)
     assert found["npm_config_replace_registry_host"] == "never"
+
+
+def test_what_to_do_next_names_the_mirror_where_there_is_one():
+    assert mirrored.advice({}, "npm config get registry") == "npm config get registry"
+    found = mirrored.advice({"PYODIDE_OFFLINE_MIRROR": "https://mirror"}, "npm config get registry")
+    assert found.endswith("pyodide-offline doctor --mirror https://mirror")

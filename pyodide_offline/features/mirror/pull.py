@@ -34,6 +34,7 @@ from pyodide_offline.features.mirror.events import Events
 from pyodide_offline.features.mirror.failed import Failed
 from pyodide_offline.features.mirror.growing import Growing, Spare
 from pyodide_offline.features.mirror.leases import Lease, Leases
+from pyodide_offline.features.mirror.owed import Owed
 from pyodide_offline.features.mirror.refbook import Refbook
 from pyodide_offline.features.mirror.refs import Ref
 from pyodide_offline.features.mirror.sharing import Sharing, Watching
@@ -99,6 +100,7 @@ class Pull:
         self.cache = cache
         self.events = events
         self.offline = offline
+        self.owed = Owed(refbook, cache, events)
         self._depot = refbook.depot
         self.leases = leases
         self._upstream = upstream
@@ -189,6 +191,7 @@ class Pull:
         """End all fetches; their readers hear of it."""
         for growing in list(self._growing.values()):
             growing.fail(NetworkError(f"{growing.label} was not fetched: the mirror stops."))
+        await self.owed.close()
         tasks = list(self._fetching.values())
         for task in tasks:
             task.cancel()
@@ -375,6 +378,7 @@ class Pull:
             await self.refbook.publish(ref)
         except DepotDownError as error:
             self.events.error("depot", error)
+            self.owed.note(ref)
         return path
 
     async def _admit(self, digest: Digest, growing: Growing) -> Path | None:

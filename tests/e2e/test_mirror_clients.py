@@ -51,13 +51,14 @@ QUIET = {"CLOUDFLARE_CF_FETCH_ENABLED": "false", "WRANGLER_SEND_METRICS": "false
 @pytest.fixture(scope="module")
 def mirror(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """A mirror of the registries that this machine's settings name."""
-    with front(tmp_path_factory.mktemp("a mirror"), machine.env, *file_hosts()) as started:
+    folder = tmp_path_factory.mktemp("a mirror")
+    with front(folder, machine.env, *file_hosts(folder)) as started:
         yield started
 
 
-def file_hosts() -> list[str]:
+def file_hosts(folder: Path) -> list[str]:
     """Allow the host of the index's files, which is a private address on some machines."""
-    session = options.session(cache_dir=Path("c"), store_dir=Path("s"))
+    session = options.session(cache_dir=folder / "c", store_dir=folder / "s")
     index = origins.read(session, {}).of(origins.PYPI)
     page = fetch.read(session, f"{index.url}idna/", max_bytes=1 << 24).decode()
     host = re.search(r"https://([^/\"'#]+)/[^\"'#]*idna-3", page)

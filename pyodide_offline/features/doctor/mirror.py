@@ -45,14 +45,18 @@ def answers(observed: Observed) -> Finding:
 def _unreached(mirror: Mirror, error: NetworkError, evidence: dict[str, Any]) -> Finding:
     stage = error.facts.get("stage")
     evidence |= {key: error.facts[key] for key in ("stage", "reason", "code") if key in error.facts}
-    cause, fix = error.why, error.next_step
+    cause = "It is asked directly, past any proxy, and nobody is asked in its place."
+    # "*" in quotes, or the shell puts file names there.
+    fix = f"See whether it runs there: curl --noproxy '*' {mirror.url}{_HEALTH}"
     if stage == "untrusted":
-        cause = cause or "Its authority is not known here, or its certificate is not for it."
+        cause = "Its authority is not known here, or its certificate is not for this name and time."
         fix = "Ask who runs it for its CA file, then add: --ca FILE"
+    elif stage == "name":
+        fix = f"See who knows the name: pyodide-offline resolve --compare {mirror.host}"
     return failed(
         f"The mirror is not reached: {error.what}",
-        cause or "Whoever names a mirror asks nobody else.",
-        fix or f"See whether it runs there: curl {mirror.url}{_HEALTH}",
+        cause,
+        fix,
         blame="dns" if stage == "name" else "network",
         **evidence,
     )

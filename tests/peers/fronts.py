@@ -40,7 +40,12 @@ async def front(
     session: Session, folder: Path, *, store: Path | None = None, **settings: Any
 ) -> AsyncIterator[Front]:
     """Yield a front with its own cache below ``folder``, its depot in ``store``."""
-    settings.setdefault("upstreams", {"npm": "http://127.0.0.1:9/", "pypi": "http://127.0.0.1:9/"})
+    # Neither npm nor pip is started to tell their settings, unless a test names just the other.
+    nobody = {"npm": "http://127.0.0.1:9/", "pypi": "http://127.0.0.1:9/"}
+    settings["upstreams"] = settings.get("upstreams", nobody)
+    if settings.pop("alone", True):
+        settings["upstreams"] = {**nobody, **settings["upstreams"]}
+    settings.setdefault("single", store is None)
     depot = store or folder / "depot"
     # Fronts of one depot sign with one key.
     settings.setdefault("signing_key", depot.parent / "signing.key")

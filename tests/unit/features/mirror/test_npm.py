@@ -79,7 +79,8 @@ def test_the_token_stays_with_the_registry(session, tmp_path, monkeypatch):
             host = registry.url.removeprefix("http:")
             npmrc = f"registry={registry.url}\n{host}:_authToken=s3cret\n"
             (session.project / ".npmrc").write_text(npmrc)
-            async with front(session, tmp_path, upstreams={"pypi": "http://127.0.0.1:9/"}) as made:
+            where = {"pypi": "http://127.0.0.1:9/"}
+            async with front(session, tmp_path, upstreams=where, alone=False) as made:
                 got = await ask(made.app, "/npm/a/-/a-1.0.0.tgz")
                 assert got.body == body
                 assert {one.authorization for one in registry.requests} == {"Bearer s3cret"}

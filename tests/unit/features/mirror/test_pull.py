@@ -7,13 +7,18 @@ import time
 import pytest
 
 from pyodide_offline.errors import IntegrityError, OfflineError
-from pyodide_offline.features.mirror import names
+from pyodide_offline.features.mirror import names, sharing
 from pyodide_offline.features.mirror.npm import SHORT
 from tests.peers.fronts import ask, front, played
 from tests.peers.registry import Answer, Registry, integrity
 
 BODY = bytes(range(256)) * 2048
 PATH = "/npm/a/-/a-1.0.0.tgz"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch):
+    monkeypatch.setattr(sharing, "_FAILURE_STANDS", 0.3)
 
 
 def upstream(registry, body=BODY, **answer):

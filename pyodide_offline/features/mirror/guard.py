@@ -111,8 +111,10 @@ class Guard:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except PyodideOfflineError as error:
-            self._events.error(error.code, error)
             reply = replies.of_error(error)
+            # That an upstream has no such thing is an answer, and 404.
+            if reply.status >= 500 or exchange.status:
+                self._events.error(error.code, error)
         except _TooMuchError:
             self._events.refused("size")
             reply = replies.refusal(413, "size", "The request's body is too large.")
@@ -158,6 +160,9 @@ class Guard:
         length = replies.headers(scope, b"content-length")
         if any(not one.isdigit() or int(one[:20]) > limits.body for one in length):
             return replies.refusal(413, "size", "The request's body is too large.")
+        if replies.headers(scope, b"transfer-encoding"):
+            # What asks for something has no body; two servers may not agree on where it ends.
+            return replies.refusal(400, "body", "A request of this kind has no body.")
         hosts = replies.headers(scope, b"host")
         if len(hosts) > 1 or not self._answers_to(hosts, scope):
             # A page of elsewhere whose name leads here (DNS rebinding) must not read us.

@@ -22,7 +22,7 @@ from pyodide_offline.errors import (
 )
 from pyodide_offline.features.mirror.failed import Failed
 from pyodide_offline.features.mirror.leases import Lease
-from pyodide_offline.features.mirror.pull import Pull
+from pyodide_offline.features.mirror.pull import MISSING, Pull
 from pyodide_offline.features.mirror.refs import Ref
 from pyodide_offline.features.mirror.upstream import Reply, Source, Upstream
 
@@ -125,7 +125,8 @@ class Indexing:
                 return await self._once(topic, old)
             except PyodideOfflineError as caught:
                 self._failed.note(key, caught)
-                self._pull.events.error("upstream", caught)
+                if old or caught.facts.get("status") not in MISSING:
+                    self._pull.events.error("upstream", caught)
                 error = caught
         if old is None:
             raise error.with_traceback(None)

@@ -43,6 +43,9 @@ from pyodide_offline.features.mirror.upstream import Source, Upstream
 WATCH = 0.1  # seconds between two looks at another front's fetch
 UPLOADS = 4  # at once, into the depot
 
+# What an upstream says of a thing that it has not: no error of anybody's.
+MISSING = (404, 410)
+
 Judge = Callable[[Growing], Awaitable[None]]
 
 
@@ -277,7 +280,8 @@ class Pull:
         if growing.digest is None:
             growing.fail(error)
             self._failed.note(want.key, error)
-        self.events.error("upstream", error)
+        if error.facts.get("status") not in MISSING:
+            self.events.error("upstream", error)
 
     async def _led(self, want: Want, growing: Growing) -> None:
         """Fetch, if no other front does; else follow it."""

@@ -101,6 +101,7 @@ def test_long_requests_are_refused():
     assert front.ask(headers=[(b"x", b"a" * 40_000)])[0] == 431
     assert front.ask(headers=[(b"content-length", b"1000000")])[0] == 413
     assert front.ask(headers=[(b"content-length", b"-1")])[0] == 413
+    assert front.ask(headers=[(b"transfer-encoding", b"chunked")])[0] == 400
     assert front.ask(headers=[(b"content-length", b"9" * 100)])[0] == 413
     assert front.seen == []
 

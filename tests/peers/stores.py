@@ -37,7 +37,8 @@ class Server:
     folder: Path
     port: int
     ready: str
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)  # of its clients
+    given: Mapping[str, str] = field(default_factory=dict)  # to itself
     child: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -56,7 +57,7 @@ class Server:
             self.child = subprocess.Popen(
                 [program, *self.command[1:]],
                 cwd=self.folder,
-                env={**kept, "HOME": str(self.folder)},
+                env={**kept, "HOME": str(self.folder), **self.given},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -61,9 +61,7 @@ def answer(
         supplied[worker] = supplier(worker.date, worker.flags)
         return supplied[worker].flags
 
-    rewritten = config.rewrite(message, description, decide)
-    if internet:
-        rewritten = config.lead(rewritten, description, internet)
+    rewritten = config.rewrite(message, description, decide, internet)
     # Beside a Python worker's own bundle there is no room for a second of its name.
     settled = supplied or shim.MARK not in message
     loaded, notes = ({}, []) if settled else loading.supply(message, description, supplier)

@@ -56,17 +56,22 @@ Decide = Callable[[PythonWorker], tuple[str, ...]]
 Internet = Callable[[Permits], str]
 
 
-def rewrite(message: bytes, schema: Path, decide: Decide) -> bytes:
+def rewrite(
+    message: bytes, schema: Path, decide: Decide, internet: Internet | None = None
+) -> bytes:
     """Return the message with the flags that ``decide`` names for each Python worker.
 
     A worker without Python loses the flags of Python workers: miniflare gives its engine
     of Workflows those of the user's worker and an old date, for which workerd would want
-    one more bundle. The same bytes come back where nothing changes. Raises WorkerdError
-    for a message that the schema does not fit.
+    one more bundle. With ``internet`` the users' requests are led to where it says; they
+    arrive there as at a proxy: style ``proxy`` of HttpOptions in workerd.capnp. The same
+    bytes come back where nothing changes. Raises WorkerdError for a message that the
+    schema does not fit.
     """
     additions = {worker: decide(worker) for worker in python_workers(message, schema)}
     with _open(message, schema) as reader:
-        if not any(additions.values()) and not any(map(_stray, reader.services)):
+        leads = internet is not None and _users_alone(reader.services)
+        if not (leads or any(additions.values()) or any(map(_stray, reader.services))):
             return message
         config = reader.as_builder()
     for service in config.services:
@@ -76,30 +81,25 @@ def rewrite(message: bytes, schema: Path, decide: Decide) -> bytes:
         elif stray := _stray(service):
             kept = [flag for flag in service.worker.compatibilityFlags if flag not in stray]
             service.worker.compatibilityFlags = kept
+        elif leads and internet:
+            _lead(service, internet)
     rewritten: bytes = config.to_bytes()
     return rewritten
 
 
-def lead(message: bytes, schema: Path, internet: Internet) -> bytes:
-    """Return the message with the users' requests led to where ``internet`` says.
+def _users_alone(services: Any) -> bool:  # noqa: ANN401 - pycapnp's readers
+    """Say whether users' workers are in a process, and wrangler's own between them not."""
+    names = {service.name for service in services}
+    return not names & _BETWEEN and any(name.startswith(_USERS) for name in names)
 
-    They arrive there as at a proxy: style ``proxy`` of HttpOptions in workerd.capnp. The
-    same bytes come back where there are no workers of users. Raises WorkerdError.
-    """
-    with _open(message, schema) as reader:
-        names = {service.name for service in reader.services}
-        if names & _BETWEEN or not any(name.startswith(_USERS) for name in names):
-            return message
-        config = reader.as_builder()
-    for service in config.services:
-        if service.name == _INTERNET and service.which() == "network":
-            network = service.network
-            permits = Permits(tuple(network.allow), tuple(network.deny))
-            external = service.init("external")
-            external.address = internet(permits)
-            external.init("http").style = "proxy"
-    led: bytes = config.to_bytes()
-    return led
+
+def _lead(service: Any, internet: Internet) -> None:  # noqa: ANN401 - likewise
+    if service.name == _INTERNET and service.which() == "network":
+        network = service.network
+        permits = Permits(tuple(network.allow), tuple(network.deny))
+        external = service.init("external")
+        external.address = internet(permits)
+        external.init("http").style = "proxy"
 
 
 def python_workers(message: bytes, schema: Path) -> list[PythonWorker]:

@@ -19,7 +19,6 @@ from pyodide_offline import process
 from pyodide_offline.digest import Digest
 from pyodide_offline.errors import WorkerdError
 from pyodide_offline.store import Store
-from pyodide_offline.workers import unconnected
 
 DEVELOPMENT_FLAG = "python_workers_development"
 DEVELOPMENT_ID = "dev"
@@ -183,6 +182,9 @@ def lines(binary: Path, place: Path, *more: str, seconds: float) -> Generator[st
         f"--pyodide-bundle-disk-cache-dir={place / 'cache'}",
         str(place / "worker.capnp"),
     ]
+    # Loaded only now: most starts remember what workerd said, and ask nothing.
+    from pyodide_offline.workers import unconnected
+
     try:
         child = unconnected.start(command)
     except OSError as error:

@@ -146,7 +146,7 @@ def test_the_users_requests_are_led_with_what_the_configuration_allows():
         return "unix:/a folder/fetch"
 
     message = miniflare.message(SCRIPT, PYTHON)
-    led = config.lead(message, miniflare.SCHEMA, internet)
+    led = config.rewrite(message, miniflare.SCHEMA, lambda _: (), internet)
     assert asked == [Permits(("public", "private", "240.0.0.0/4"))]
     assert miniflare.external(led) == {
         "internet": ("unix:/a folder/fetch", "proxy"),
@@ -154,7 +154,7 @@ def test_the_users_requests_are_led_with_what_the_configuration_allows():
     }
     assert miniflare.flags(led) == miniflare.flags(message)
     assert config.python_workers(led, miniflare.SCHEMA) == [PythonWorker(*PYTHON[:3])]
-    again = config.lead(led, miniflare.SCHEMA, internet)
+    again = config.rewrite(led, miniflare.SCHEMA, lambda _: (), internet)
     assert miniflare.external(again) == miniflare.external(led)
     assert len(asked) == 1
 
@@ -173,4 +173,4 @@ def test_wranglers_own_requests_to_the_users_workers_are_left_alone(names):
     def internet(_: Permits) -> str:
         raise AssertionError
 
-    assert config.lead(message, miniflare.SCHEMA, internet) is message
+    assert config.rewrite(message, miniflare.SCHEMA, lambda _: (), internet) is message

@@ -140,7 +140,8 @@ def _programs(file: str, content: bytes) -> Iterator[tuple[str, bytes]]:
                         yield name, start
     elif file.endswith(".tgz"):
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            for info in tar:
-                member = tar.extractfile(info) if info.isreg() else None
-                if member is not None and (start := member.read(20))[:4] == b"\x7fELF":
+            for info in filter(tarfile.TarInfo.isreg, tar):
+                inside = tar.extractfile(info)
+                assert inside is not None
+                if (start := inside.read(20))[:4] == b"\x7fELF":
                     yield info.name, start

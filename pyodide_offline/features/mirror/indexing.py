@@ -30,6 +30,7 @@ FRESH = 300.0  # seconds
 SILENT = 10.0  # seconds in which an upstream that failed is not asked for the same again
 ROOM = 48 << 20  # bytes of indexes in memory
 PATIENCE = 20.0  # seconds that another front may take for an index
+MOST_SOUND = 100_000  # digests of indexes that were held to the pins
 _WATCH = 0.1
 
 Pins = Mapping[str, str]
@@ -62,7 +63,11 @@ class Index:
 
 
 class Indexing:
-    """Keeps indexes; ``admit`` raises PinChangedError for a digest that is not the pinned one."""
+    """Keeps indexes; ``admit`` raises PinChangedError for a digest that is not the pinned one.
+
+    ``check`` raises where an index out of the store says what is not pinned: whoever may write
+    there could have put it there.
+    """
 
     def __init__(
         self,
@@ -70,12 +75,15 @@ class Indexing:
         upstream: Upstream,
         admit: Admit,
         *,
+        check: Admit | None = None,
         fresh: float = FRESH,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._pull = pull
         self._upstream = upstream
         self._admit = admit
+        self._check = check
+        self._sound: OrderedDict[str, None] = OrderedDict()
         self._fresh = fresh
         self._clock = clock
         self._failed = Failed(SILENT)
@@ -86,7 +94,12 @@ class Indexing:
     async def get(self, topic: Topic) -> Index:
         """Return an index, asked for again if it is old. Raises what fetching raises."""
         ref = self._pull.refbook.known(topic.kind, topic.name)
-        if ref and self._is_fresh(ref) and (body := self._bodies.get(ref.digest)) is not None:
+        if (
+            ref
+            and self._is_fresh(ref)
+            and ref.digest in self._sound
+            and (body := self._bodies.get(ref.digest)) is not None
+        ):
             self._bodies.move_to_end(ref.digest)
             return Index(body, ref)
         key = topic.kind, topic.name
@@ -139,7 +152,31 @@ class Indexing:
         except DepotDownError:
             ref = None
         body = await self._body(ref) if ref else None
-        return Index(body, ref) if ref and body is not None else None
+        if ref is None or body is None or not await self._holds(topic, ref, body):
+            return None
+        return Index(body, ref)
+
+    async def _holds(self, topic: Topic, ref: Ref, body: bytes) -> bool:
+        """Say whether an index out of the store says what is pinned, asked once for each."""
+        if ref.digest in self._sound:
+            return True
+        if self._check is not None:
+            try:
+                told = Reply(200, ref.content_type, ref.etag, ref.modified, body)
+                pins = await asyncio.to_thread(topic.judge, body, told)
+                await self._check(*topic.pinned, pins)
+            except DepotDownError:
+                return True  # what this front had seen before: pins cannot be asked just now
+            except PyodideOfflineError as error:
+                self._pull.events.error("pins", error)
+                return False
+        self._vouched(ref.digest)
+        return True
+
+    def _vouched(self, digest: str) -> None:
+        self._sound[digest] = None
+        if len(self._sound) > MOST_SOUND:
+            self._sound.popitem(last=False)
 
     async def _body(self, ref: Ref) -> bytes | None:
         if (body := self._bodies.get(ref.digest)) is not None:
@@ -219,6 +256,7 @@ class Indexing:
             modified=reply.modified,
         )
         self._remember(ref.digest, reply.body)
+        self._vouched(ref.digest)
         if old and old.ref.digest == ref.digest:
             await self._published(ref)
         else:

@@ -85,6 +85,20 @@ class Ledger:
             if clash:
                 await self._refuse(kind, name, clash)
 
+    async def check(self, kind: str, name: str, given: Mapping[str, str]) -> None:
+        """Hold digests that came out of the store to the pins: each must be pinned, as it is.
+
+        Raises IntegrityError for any other, DepotDownError.
+        """
+        found = pins.compare(await self.pins(kind, name), given)
+        if wrong := [*found.changed, *found.new]:
+            raise IntegrityError(
+                f"The store's index of {kind} {name} has a digest that nobody pinned: {wrong[0]}.",
+                why="It was put there by something else than a front, or an operator accepted "
+                "another digest since.",
+                next_step="Run `pyodide-offline mirror audit`.",
+            )
+
     async def accept(self, kind: str, name: str, version: str, given: str = "") -> tuple[str, str]:
         """Pin another digest for a version, as an operator says; return the old and the new.
 

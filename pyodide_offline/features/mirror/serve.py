@@ -112,7 +112,7 @@ async def front(session: Session, settings: Settings, events: Events) -> AsyncIt
         folder=folder,
         offline=settings.offline or session.offline,
     )
-    indexing = Indexing(pull, upstream, ledger.admit, fresh=settings.fresh)
+    indexing = Indexing(pull, upstream, ledger.admit, check=ledger.check, fresh=settings.fresh)
     hits = Hits(events, settings.accel)
     npm = Npm(pull, indexing, hits, known)
     simple = Simple(pull, indexing, hits, known)

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
 from pyodide_offline.errors import OfflineError
+from pyodide_offline.features.mirror.names import blob_key, ref_key
 from tests.peers.fronts import ask, front, played
 from tests.peers.registry import Answer, Registry
 
@@ -107,5 +110,34 @@ def test_offline_says_so(session, tmp_path):
         async with front(session, tmp_path, offline=True) as made:
             with pytest.raises(OfflineError):
                 await made.npm.want("a", "a-1.tgz")
+
+    played(scene)
+
+
+def test_an_index_that_somebody_put_into_the_store_is_not_given_out(session, tmp_path):
+    async def scene():
+        with Registry() as registry:
+            registry.script("/a", Answer(200, packument()), Answer(200, packument()))
+            where = {"upstreams": {"npm": registry.url}, "store": tmp_path / "depot"}
+            async with front(session, tmp_path / "1", **where) as made:
+                honest = await ask(made.app, "/npm/a")
+                known = made.pull.refbook.known("npm-full", "a")
+                assert known is not None
+                forged = packument("6.6.6")
+                digest = sha256(forged).hexdigest()
+                await made.depot.create(blob_key("sha256", digest), forged)
+                put = replace(known, digest=digest, size=len(forged), fetched=known.fetched + 1)
+                key = ref_key("npm-full", "a")
+                there = await made.depot.get(key)
+                assert there is not None
+                assert await made.depot.swap(key, put.encode(), there[1])
+            async with front(session, tmp_path / "2", **where) as made:
+                got = await ask(made.app, "/npm/a")
+                assert got.status == 200
+                assert b"6.6.6" not in got.body
+                assert got.body == honest.body
+                assert any("nobody pinned" in one.what for one in made.events.errors)
+            async with front(session, tmp_path / "3", offline=True, **where) as made:
+                assert b"6.6.6" not in (await ask(made.app, "/npm/a")).body
 
     played(scene)

@@ -18,9 +18,10 @@ from tests.peers import fronts, registry, wheels
 PACKAGE = {"name": "@s/one", "version": "1.0.0", "dependencies": {"two": "^2"}}
 
 
-def pinned(seen: list[tuple[str, str, Mapping[str, str]]]) -> Any:
+def pinned(front: Front, seen: list[tuple[str, str, Mapping[str, str]]]) -> Any:
     async def admit(kind: str, name: str, pins: Mapping[str, str]) -> None:
         seen.append((kind, name, pins))
+        await front.ledger.admit(kind, name, pins)
 
     return admit
 
@@ -48,7 +49,7 @@ def unpacked(folder: Path) -> tuple[list[Item], dict[str, Path]]:
 
 
 async def bring(front: Front, items: list[Item], places: dict[str, Path]) -> kits.Came:
-    return await kits.bring(front.pull, pinned([]), items, places)
+    return await kits.bring(front.pull, pinned(front, []), items, places)
 
 
 def test_it_is_served_as_if_upstreams_had_been_asked(session: Session, tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_it_is_served_as_if_upstreams_had_been_asked(session: Session, tmp_path:
 
     async def scene() -> None:
         async with fronts.front(session, tmp_path / "m", offline=True) as front:
-            came = await kits.bring(front.pull, pinned(seen), items, places)
+            came = await kits.bring(front.pull, pinned(front, seen), items, places)
             assert (came.files, came.left_out) == (3, ("python p.tar",))
             packument = await fronts.ask(front.app, "/npm/@s/one")
             version = json.loads(packument.body)["versions"]["1.0.0"]

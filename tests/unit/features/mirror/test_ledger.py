@@ -74,6 +74,19 @@ def test_a_change_is_refused_and_nothing_of_that_list_is_pinned(place):
     assert asyncio.run(play()) == {"1.0.0": ONE}
 
 
+def test_what_comes_out_of_the_store_must_be_pinned(place):
+    async def play():
+        ledger = place.ledger()
+        await ledger.admit("npm", "p", {"1": ONE})
+        await ledger.check("npm", "p", {"1": ONE})
+        for given in ({"1": TWO}, {"1": ONE, "2": TWO}):
+            with pytest.raises(IntegrityError, match="nobody pinned"):
+                await ledger.check("npm", "p", given)
+        return await ledger.pins("npm", "p")
+
+    assert asyncio.run(play()) == {"1": ONE}
+
+
 def test_an_operator_accepts_a_change_and_the_old_one_is_one_then(place):
     async def play():
         ledger = place.ledger()

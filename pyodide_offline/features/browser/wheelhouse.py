@@ -7,14 +7,13 @@
 
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from pyodide_offline import digest
+from pyodide_offline import archive, digest
 from pyodide_offline.distribution import lockfile, resolver, wheels
 from pyodide_offline.distribution.lockfile import Lock, Package
 from pyodide_offline.distribution.resolver import NoWheelError
@@ -209,8 +208,7 @@ def _fallbacks(session: Session, lock: Lock, spec: Spec, scratch: Path) -> Path:
         def produce(tree: Path, wanted: str = wanted) -> Provenance:
             native = _native(session, lock, wanted, tree)
             with tempfile.TemporaryDirectory(dir=tree) as unpacked:
-                with zipfile.ZipFile(native) as archive:
-                    archive.extractall(unpacked)
+                archive.unpack(native, Path(unpacked))
                 native.unlink()
                 made = fallback.pack(Path(unpacked), tree)
             return {"source": "PyPI", "from": native.name, "made": made.name}

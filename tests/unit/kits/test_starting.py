@@ -85,7 +85,8 @@ def test_run_wants_a_command_and_a_kit(start: Start) -> None:
 
 
 def test_run_takes_no_kit_that_is_not_trusted_or_cannot_run(start: Start) -> None:
-    assert "untrusted" in start("run", "my.kit", "--", "true").stderr
+    done = start("run", "my.kit", "--", "true")
+    assert (done.returncode, "error[untrusted]" in done.stderr) == (20, True)
     done = start("run", "my.kit", "--key", KEY, "--", "true")
     assert done.returncode == 11
     assert "does not bring the program" in done.stderr

@@ -14,13 +14,14 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+from pyodide_offline import archive
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = str(Path(sys.executable).parent / "pyodide-offline")
@@ -79,13 +80,15 @@ def _measure(project: Path, folder: Path, runs: int) -> None:
 
 def _archives(kit: Path, folder: Path) -> tuple[Path, int]:
     """Take the kit's archives and its program out; return the folder and the archives' size."""
-    with tarfile.open(kit) as tar:
-        for name in ("kit.pyz", "manifest.json"):
-            tar.extract(name, folder.parent, filter="data")
-        items = json.loads((folder.parent / "manifest.json").read_bytes())["items"]
-        sizes = {one["sha256"]: one["size"] for one in items}
-        for sha256 in sizes:
-            tar.extract(f"blobs/sha256/{sha256}", folder, filter="data")
+    everything = folder.parent / "everything"
+    archive.unpack(kit, everything)
+    for name in ("kit.pyz", "manifest.json"):
+        (everything / name).rename(folder.parent / name)
+    items = json.loads((folder.parent / "manifest.json").read_bytes())["items"]
+    sizes = {one["sha256"]: one["size"] for one in items}
+    folder.mkdir()
+    for sha256 in sizes:
+        (everything / "blobs" / "sha256" / sha256).rename(folder / sha256)
     return folder, sum(sizes.values())
 
 

@@ -50,7 +50,7 @@ def test_debians_minisign_verifies_each_signature_and_adds_one(program, kit):
     with tarfile.open(folder / "both.kit") as tar:
         names = [name for name in tar.getnames() if name.startswith("manifest")]
         for name in names:
-            tar.extract(name, folder, filter="data")
+            (folder / name).write_bytes(tar.extractfile(name).read())  # type: ignore[union-attr]
     assert names == ["manifest.json", "manifest.json.minisig", "manifest.json.minisig.2"]
     assert len([name for name in names[1:] if _verifies(folder, "two.pub", name)]) == 1
     told = ["-t", "kit example serial 7"]

@@ -8,7 +8,7 @@ import pytest
 
 from pyodide_offline import process
 from pyodide_offline.digest import of_bytes
-from pyodide_offline.distribution import npmrc
+from pyodide_offline.distribution import npm, npmrc
 from pyodide_offline.distribution.npmlock import Package
 from pyodide_offline.distribution.pythonlock import Locked, Wheel
 from pyodide_offline.errors import IntegrityError, ProjectError
@@ -150,6 +150,31 @@ def test_what_was_damaged_in_the_store_is_not_packed(project, tmp_path, kind, na
     with pytest.raises(IntegrityError, match=r"cache verify"):
         pack.pack(project, tmp_path / "to" / "one.kit", order())
     assert not (tmp_path / "to").exists() or not list((tmp_path / "to").iterdir())
+
+
+def test_what_an_interrupted_pack_had_fetched_is_not_fetched_again(project, tmp_path, monkeypatch):
+    asked = []
+    answer, locked = Registry.answer, npm.locked
+
+    def logged(self, request):
+        asked.append(request.path)
+        return answer(self, request)
+
+    def interrupted(session, name, *rest):
+        if name == "@n/linux":
+            raise KeyboardInterrupt
+        return locked(session, name, *rest)
+
+    monkeypatch.setattr(Registry, "answer", logged)
+    with monkeypatch.context() as patch:
+        patch.setattr(npm, "locked", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pack.pack(project, tmp_path / "to" / "my.kit", order())
+    assert not (tmp_path / "to").exists()
+    before = len(asked)
+    made = pack.pack(project, tmp_path / "to" / "my.kit", order())
+    assert (before, len(asked), len(made.items)) == (2, 3, 6)
+    assert "linux-1.0.0.tgz" in asked[-1]
 
 
 def test_no_secret_is_in_it(project, tmp_path):

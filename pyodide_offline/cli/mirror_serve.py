@@ -183,6 +183,7 @@ def serve(
     require_extra()
     from pyodide_offline.features.mirror import access, tokens
     from pyodide_offline.features.mirror import serve as feature
+    from pyodide_offline.features.mirror.events import Detail, Events
     from pyodide_offline.features.mirror.limits import Limits
 
     if bool(tls_cert) != bool(tls_key):
@@ -236,7 +237,8 @@ def serve(
         if not quiet:
             click.echo(f"The mirror is at {address}", err=True)
 
-    feature.serve(session, settings, ready)
+    detail = Detail.ERRORS if quiet else Detail.REQUESTS if verbose else Detail.EVENTS
+    feature.serve(session, settings, ready, Events(detail=detail))
 
 
 def pair(text: str, option: str) -> tuple[str, str]:

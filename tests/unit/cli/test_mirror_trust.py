@@ -1,7 +1,12 @@
 """`pyodide-offline mirror token|accept|audit` as an operator meets them."""
 
 import json
+import shlex
+from pathlib import Path
 
+import pytest
+
+from pyodide_offline.cli import mirror_serve
 from tests.peers.registry import Registry, integrity
 
 
@@ -61,3 +66,27 @@ def test_nothing_is_accepted_that_was_not_refused(program, tmp_path):
     assert done.returncode == 0, done.stderr
     assert given in done.stderr
     assert program("mirror", "audit", *place).returncode == 0
+
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "mirror"
+
+
+def _unit_command() -> list[str]:
+    text = (EXAMPLES / "pyodide-offline-mirror.service").read_text().replace("\\\n", " ")
+    (line,) = (one for one in text.splitlines() if one.startswith("ExecStart="))
+    return shlex.split(line.removeprefix("ExecStart="))
+
+
+def _container_command() -> list[str]:
+    text = (EXAMPLES / "Containerfile").read_text().replace("\\\n", " ")
+    (line,) = (one for one in text.splitlines() if one.startswith("CMD "))
+    return [str(word) for word in json.loads(line.removeprefix("CMD "))]
+
+
+@pytest.mark.parametrize("command", [_unit_command, _container_command])
+def test_what_the_examples_start_is_what_serve_takes(command):
+    program, group, name, *options = command()
+    assert (program.rpartition("/")[2], group, name) == ("pyodide-offline", "mirror", "serve")
+    context = mirror_serve.serve.make_context("serve", options)
+    assert context.params["signing_key"].name == "chain.key"
+    assert context.params["token_file"].name == "tokens.json"

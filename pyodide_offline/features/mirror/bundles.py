@@ -6,10 +6,12 @@ mirror keeps to the first that it saw under a name (``admit``), as it does for p
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
 from pyodide_offline.digest import Digest
+from pyodide_offline.errors import DepotDownError
 from pyodide_offline.features.mirror.growing import Growing
 from pyodide_offline.features.mirror.hits import Hits
 from pyodide_offline.features.mirror.origins import BUNDLES, Origins
@@ -17,6 +19,7 @@ from pyodide_offline.features.mirror.pull import Pull, Want
 from pyodide_offline.features.mirror.replies import Receive, Scope, Send
 
 KIND = "bundle"
+Admit = Callable[[str, str, Mapping[str, str]], Awaitable[None]]
 LARGEST = 256 << 20
 # Where a workerd that carries no digests fetches parts of the standard library.
 BUCKET = "python-package-bucket"
@@ -34,21 +37,38 @@ class Bundles:
         pull: Pull,
         hits: Hits,
         origins: Origins,
-        admit: Callable[[str, str, Mapping[str, str]], Awaitable[None]],
+        admit: Admit,
+        *,
+        check: Admit | None = None,
     ) -> None:
         self._pull = pull
         self._hits = hits
         self._origins = origins
         self._admit = admit
+        self._check = check
+        self._sound: set[tuple[str, Digest]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> bool:
         """Answer a path below /; False where nothing lies there."""
         if not _NAME.fullmatch(path):
             return False
         found = self._pull.held(KIND, path)
+        if found:
+            await self._hold(path, found.digest)
         want = None if found else self.want(path)
         await self._hits.send(scope, receive, send, self._pull, KIND, found, want)
         return True
+
+    async def _hold(self, name: str, digest: Digest) -> None:
+        """Hold what the store has under a name to what was pinned. Raises IntegrityError.
+
+        No client does: who may write to the store could give it another bundle.
+        """
+        if self._check is None or (name, digest) in self._sound:
+            return
+        with suppress(DepotDownError):  # on this disk, and pins cannot be asked just now
+            await self._check(KIND, name, {name: str(digest)})
+            self._sound.add((name, digest))
 
     def want(self, name: str) -> Want:
         """Return what a bundle is and where."""
@@ -66,4 +86,5 @@ class Bundles:
             content_type="application/octet-stream",
             limit=LARGEST,
             judge=judge,
+            confirm=lambda digest: self._hold(name, digest),
         )

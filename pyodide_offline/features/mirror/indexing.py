@@ -17,6 +17,7 @@ from pyodide_offline.errors import (
     DepotDownError,
     IntegrityError,
     OfflineError,
+    PinChangedError,
     PyodideOfflineError,
     StorageError,
 )
@@ -139,7 +140,8 @@ class Indexing:
             except PyodideOfflineError as caught:
                 self._failed.note(key, caught)
                 if old or caught.facts.get("status") not in MISSING:
-                    self._pull.events.error("upstream", caught)
+                    part = caught.code if isinstance(caught, PinChangedError) else "upstream"
+                    self._pull.events.error(part, caught)
                 error = caught
         if old is None:
             raise error.with_traceback(None)

@@ -47,6 +47,7 @@ UPLOADS = 4  # at once, into the depot
 MISSING = (404, 410)
 
 Judge = Callable[[Growing], Awaitable[None]]
+Confirm = Callable[[Digest], Awaitable[None]]
 
 
 async def _accepting(_growing: Growing) -> None:
@@ -57,6 +58,7 @@ async def _accepting(_growing: Growing) -> None:
 class Want:
     """A file of an upstream by kind and name, where it may be (best first), and what it must be.
 
+    ``confirm`` is asked of what the store already has under the name, and raises likewise.
     ``judge`` is asked when all has come, before readers get the end; it raises what is wrong.
     """
 
@@ -67,6 +69,7 @@ class Want:
     content_type: str
     limit: int
     judge: Judge = field(default=_accepting)
+    confirm: Confirm | None = None
 
     @property
     def key(self) -> str:
@@ -142,6 +145,8 @@ class Pull:
         Raises OfflineError, and what was raised a moment ago for the same.
         """
         if (held := self.held(want.kind, want.name)) and _fits(held.integrity, want):
+            if want.confirm:
+                await want.confirm(held.digest)
             return held
         if growing := self._growing.get(want.key):
             return growing
@@ -219,6 +224,8 @@ class Pull:
         if held is None and want.expected and want.expected.algorithm == "sha256":
             held = await self._by_digest(want, want.expected)
         if held:
+            if want.confirm:
+                await want.confirm(held.digest)
             return held
         if self.offline:
             raise OfflineError(

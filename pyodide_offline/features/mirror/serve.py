@@ -116,7 +116,7 @@ async def front(session: Session, settings: Settings, events: Events) -> AsyncIt
     hits = Hits(events, settings.accel)
     npm = Npm(pull, indexing, hits, known)
     simple = Simple(pull, indexing, hits, known)
-    bundles = Bundles(pull, hits, known, ledger.admit)
+    bundles = Bundles(pull, hits, known, ledger.admit, check=ledger.check)
     pyodide = Pyodide(pull, hits, known, npm)
     health = Health(depot, events)
     app = Mirror(

@@ -1,5 +1,10 @@
 """workerd's bundles: the first that came under a name stays."""
 
+from dataclasses import replace
+from hashlib import sha256
+
+from pyodide_offline.features.mirror.names import blob_key, ref_key
+from pyodide_offline.features.mirror.refs import decode
 from tests.peers.fronts import ask, front, played
 from tests.peers.registry import Answer, Registry
 
@@ -28,6 +33,32 @@ def test_the_first_one_stays(session, tmp_path):
                 got = await ask(made.app, f"/{NAME}")
                 assert not (got.status == 200 and got.whole)
                 assert made.events.errors
+
+    played(scene)
+
+
+def test_what_somebody_put_into_the_store_is_not_given_out(session, tmp_path):
+    async def scene():
+        with Registry() as registry:
+            registry.script(f"/{NAME}", Answer(200, b"first" * 50_000))
+            where = {"upstreams": {"bundles": registry.url, "pypi": registry.url}}
+            store = tmp_path / "depot"
+            async with front(session, tmp_path / "1", store=store, **where) as made:
+                assert (await ask(made.app, f"/{NAME}")).body == b"first" * 50_000
+                await made.pull.idle()
+            async with front(session, tmp_path / "2", store=store, offline=True, **where) as made:
+                assert (await ask(made.app, f"/{NAME}")).body == b"first" * 50_000
+                forged = b"other" * 50_000
+                digest = sha256(forged).hexdigest()
+                await made.depot.create(blob_key("sha256", digest), forged)
+                there = await made.depot.get(ref_key("bundle", NAME))
+                assert there is not None
+                put = replace(decode(there[0], "bundle", NAME), digest=digest)
+                await made.depot.swap(ref_key("bundle", NAME), put.encode(), there[1])
+            async with front(session, tmp_path / "3", store=store, offline=True, **where) as made:
+                for _ in range(2):
+                    got = await ask(made.app, f"/{NAME}")
+                    assert (got.status, b"otherother" in got.body) == (502, False)
 
     played(scene)
 

@@ -200,7 +200,7 @@ class Audit:
         for version, pin in sorted(logged.items()):
             if version not in kept:
                 found.append(Fault(f"{where} {version}", "in the log, and not pinned", INCOMPLETE))
-            elif pins.compare({version: pin}, kept).changed.get(version):
+            elif pins.compare({version: pin}, {version: kept[version]}).changed:
                 reason = f"pinned is {kept[version]}, the log has {pin}"
                 found.append(Fault(f"{where} {version}", reason))
         return found

@@ -7,7 +7,7 @@ import pytest
 
 from pyodide_offline import digest as digests
 from pyodide_offline.errors import DepotDownError, PinChangedError
-from pyodide_offline.features.mirror import chain, names
+from pyodide_offline.features.mirror import chain, names, pins
 from pyodide_offline.features.mirror.audit import LOG, Audit
 from pyodide_offline.features.mirror.chain import Chain, Link, Record
 from pyodide_offline.features.mirror.events import Events
@@ -104,8 +104,8 @@ def test_names_that_cannot_be_read_or_belong_elsewhere(root):
 
 def test_pins_that_were_changed_removed_or_added(root):
     path = _file(root, "refs/pins/npm/left-pad")
-    pins = {"kind": "npm", "name": "left-pad", "pins": {"1.0.0": _sri(TWO), "9.9.9": _sri(TWO)}}
-    rewrite(path, chain.sealed(KEY, PINS, pins))  # somebody who has the key, and not the log
+    forged = {"kind": "npm", "name": "left-pad", "pins": {"1.0.0": _sri(TWO), "9.9.9": _sri(TWO)}}
+    rewrite(path, chain.sealed(KEY, PINS, forged))  # somebody who has the key, and not the log
     _file(root, "refs/pins/npm/=40*").unlink()
     found = _faults(root)
     assert [(where, bit) for where, _, bit in found] == [
@@ -118,8 +118,8 @@ def test_pins_that_were_changed_removed_or_added(root):
 def test_pins_with_a_broken_or_a_strangers_signature(root):
     one, two = _file(root, "refs/pins/npm/left-pad"), _file(root, "refs/pins/npm/=40*")
     rewrite(one, value_of(one).replace(b"1.0.0", b"1.0.1"))
-    pins = {"kind": "npm", "name": "@a/b", "pins": {"1.0.0": _sri(TWO)}}
-    rewrite(two, chain.sealed(STRANGER, PINS, pins))
+    forged = {"kind": "npm", "name": "@a/b", "pins": {"1.0.0": _sri(TWO)}}
+    rewrite(two, chain.sealed(STRANGER, PINS, forged))
     bits = {where: bit for where, _, bit in _faults(root)}
     assert bits["refs/pins/npm/left-pad"] == CORRUPT
     assert bits["refs/pins/npm/=40a=2fb"] == UNTRUSTED
@@ -168,8 +168,8 @@ def test_what_an_operator_accepted_is_no_fault(root):
 
 
 def test_values_that_a_store_does_not_give_are_faults(root):
-    head, pins = _file(root, "refs/chain-head/head"), _file(root, "refs/pins/npm/left-pad")
-    for path in (head, pins):
+    head, there = _file(root, "refs/chain-head/head"), _file(root, "refs/pins/npm/left-pad")
+    for path in (head, there):
         path.chmod(0o644)
         path.write_bytes(b"x" + path.read_bytes()[1:])
     where = {where for where, _, _ in _faults(root)}
@@ -196,3 +196,24 @@ def test_contents_that_a_store_does_not_give_are_faults_and_a_store_that_is_down
     depot.down = True
     with pytest.raises(DepotDownError, match="is down"):
         _run(root, depot=depot)
+
+
+def test_a_package_of_thousands_of_versions_is_compared_once_each(tmp_path, monkeypatch):
+    many = {f"1.0.{number}": _sri(ONE) for number in range(3000)}
+
+    async def fill():
+        depot = FolderDepot(tmp_path / "depot")
+        ledger = Ledger(depot, Chain(depot, KEY), KEY, Events(io.StringIO()))
+        await ledger.admit("npm", "large", many)
+
+    asyncio.run(fill())
+    compared = []
+    real = pins.compare
+
+    def counting(pinned, given):
+        compared.append(len(given))
+        return real(pinned, given)
+
+    monkeypatch.setattr(pins, "compare", counting)
+    assert _faults(tmp_path / "depot") == []
+    assert sum(compared) == 2 * len(many)

@@ -25,6 +25,21 @@ class LastWins(MemoryDepot):
         return self._put(key, value)
 
 
+class Slow(MemoryDepot):
+    """Has no answer for some, so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    async def create(self, key: str, source: bytes | Path) -> bool:
+        won = await super().create(key, source)
+        self.times -= 1
+        if self.times >= 0:
+            raise DepotDownError("It does not answer in time.")
+        return won
+
+
 class Races(MemoryDepot):
     """Counts what was created."""
 
@@ -101,6 +116,14 @@ def test_the_first_front_of_a_day_tries_it(monkeypatch: pytest.MonkeyPatch, tmp_
             assert depot.created == before + 6
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("times", [1, 6, 7], ids=["the winner", "all", "all and one"])
+def test_a_store_that_is_slow_to_answer_some_is_tried_again(
+    times: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _given(monkeypatch, Slow(times))
+    asyncio.run(opening.opened("s3://x", {}, tmp_path))
 
 
 def test_a_store_that_is_down_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -99,10 +99,11 @@ class Worker:
 
     def settle(self) -> None:
         """Leave the server running until both snapshots of this code are there."""
+        others = snapshots()
         with started([*RUN, "wrangler", "dev"], self.project, env=os.environ, log=self._log):
             deadline = time.monotonic() + PATIENCE
             before = -1
-            while before != (now := snapshots()) or now < 2:
+            while before != (now := snapshots()) or now < others + 2:
                 if time.monotonic() > deadline:
                     sys.exit(f"no snapshot was made in {PATIENCE} s")
                 before = now

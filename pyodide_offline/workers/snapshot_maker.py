@@ -177,6 +177,9 @@ def _start(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        # A terminal's Ctrl-C is the user's command's: dead of it, this code would count as
+        # one of which no snapshot can be made, for good.
+        start_new_session=True,
     )
     deadline = threading.Timer(seconds, child.kill)
     watch = threading.Thread(target=_end_when, args=(child, stopped), daemon=True)

@@ -21,13 +21,14 @@ from tests.peers import miniflare, program
 CODE = Code("2026-11-17", ("python_workers",), (("entry.py", "pythonModule", b"x = 1"),))
 # Writes a snapshot and listens, as workerd does; says how it was called.
 PROGRAM = """\
-import json, sys, time
+import json, os, sys, time
 from pathlib import Path
 said = json.loads({said!r})
 arguments = sys.argv[1:]
 message = sys.stdin.buffer.read()
 with open({log!r}, "a") as log:
     log.write(json.dumps(arguments) + "\\n")
+Path({log!r}).with_suffix(".group").write_text(str(os.getpgrp()))
 folder = Path(next(a.split("=", 1)[1] for a in arguments if "snapshot-dir" in a))
 if "--python-save-snapshot" in arguments:
     text = json.dumps({{"settings": {{"snapshotType": said["type"]}}}}).encode()
@@ -93,6 +94,13 @@ def test_it_is_saved_then_loaded_once_then_kept(session, job, log):
     assert entry.path.read_bytes().startswith(b"\0snp")
     assert entry.provenance == {"source": "workerd", "tier": "own", "type": "dedicated"}
     assert session.store.find(snapshot.KIND, "key") == entry
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
+def test_a_terminals_ctrl_c_does_not_reach_what_is_being_made(session, job, log):
+    # It would look like code of which no snapshot can be made.
+    snapshot_maker.make(session, job(), never())
+    assert int(log.with_suffix(".group").read_text()) != os.getpgrp()
 
 
 @pytest.mark.parametrize("fails", ["making", "loading"])

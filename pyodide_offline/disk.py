@@ -9,7 +9,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,10 +23,13 @@ def foreign(found: os.stat_result) -> bool:
     return sys.platform != "win32" and found.st_uid not in (0, os.getuid())
 
 
-def tree_digest(folder: Path) -> tuple[Digest, int]:
+def tree_digest(
+    folder: Path, of_file: Callable[[Path], Digest] = digests.of_file
+) -> tuple[Digest, int]:
     """Return the sha256 of a folder's sorted listing with contents, and its size in bytes.
 
-    Byte-code caches are left out: running what is inside may add them.
+    Byte-code caches are left out: running what is inside may add them. ``of_file`` gives a
+    file's sha256.
     """
     lines, size = [], 0
     for path in sorted(walk(folder)):
@@ -37,7 +40,7 @@ def tree_digest(folder: Path) -> tuple[Digest, int]:
         else:
             size += found.st_size
             executable = "x" if found.st_mode & 0o100 else "-"
-            lines.append(f"f{executable} {relative} {digests.of_file(path).hex}")
+            lines.append(f"f{executable} {relative} {of_file(path).hex}")
     return digests.of_bytes("\n".join(lines).encode()), size
 
 

@@ -157,12 +157,16 @@ class Store:
         produce: Callable[[Path], Provenance],
         *,
         replace: bool = False,
+        of_file: Callable[[Path], Digest] = digests.of_file,
     ) -> Entry:
         """Like ``fill`` for a folder: ``produce`` gets an existing, empty folder.
 
-        The folder is renamed afterwards, so nothing in it may hold its own path.
+        The folder is renamed afterwards, so nothing in it may hold its own path. ``of_file``
+        gives the digest of a file in it, for who knows it without reading.
         """
-        return self._fill(kind, name, produce, expected=None, replace=replace, tree=True)
+        return self._fill(
+            kind, name, produce, expected=None, replace=replace, tree=True, of_file=of_file
+        )
 
     def place(self, entry: Entry, target: Path) -> bool:
         """Copy a file entry to ``target`` unless the right bytes are there already.
@@ -244,6 +248,7 @@ class Store:
         expected: Digest | None,
         replace: bool,
         tree: bool,
+        of_file: Callable[[Path], Digest] = digests.of_file,
     ) -> Entry:
         found = self.find(kind, name)
         if found and not replace:
@@ -260,7 +265,7 @@ class Store:
                 if tree:
                     temporary.mkdir()
                     provenance = produce(temporary)
-                    return self._publish_tree(kind, name, temporary, provenance)
+                    return self._publish_tree(kind, name, temporary, provenance, of_file)
                 provenance = produce(temporary)
                 return self._publish_file(kind, name, temporary, provenance, expected)
             finally:
@@ -291,8 +296,15 @@ class Store:
             temporary.replace(blob)
             return self._publish_ref(Entry(kind, name, digest, size, blob, provenance))
 
-    def _publish_tree(self, kind: str, name: str, temporary: Path, provenance: Provenance) -> Entry:
-        digest, size = disk.tree_digest(temporary)
+    def _publish_tree(
+        self,
+        kind: str,
+        name: str,
+        temporary: Path,
+        provenance: Provenance,
+        of_file: Callable[[Path], Digest],
+    ) -> Entry:
+        digest, size = disk.tree_digest(temporary, of_file)
         target = self._tree_path(kind, name)
         entry = Entry(kind, name, digest, size, target, provenance, is_tree=True)
         with self._lock(_NAMING):

@@ -52,9 +52,9 @@ def run(
             said.add(sentence)
             note(sentence)
 
-    items, places = filling.unpacked(session)
-    with filling.serving(session, items, places) as served:
+    contents = filling.unpacked(session)
+    with filling.serving(session, contents) as served:
         inside = filling.session_for(session, served)
-        version = filling.fill(inside, items, places)
+        version = filling.fill(inside, contents)
         alone = dataclasses.replace(inside, offline=True)
         return running.run(alone, command, say, wrangler=version, fetch=False, verbose=verbose)

@@ -67,6 +67,44 @@ def read(text: str | bytes, what: str = "package-lock.json") -> tuple[Package, .
     return tuple(sorted(found, key=lambda one: (one.name, one.version)))
 
 
+def installed(text: str | bytes, root: str, platform: Platform) -> dict[str, Package]:
+    """Return what npm lays out for one package and all that it needs: place → package.
+
+    Places are the lock's own, such as ``node_modules/ws``. What an optional package of
+    another platform needs is left out with it. Empty if the lock has no such package at
+    its top, or something of it is not a package from a registry.
+    """
+    entries: Mapping[str, Mapping[str, Any]] = json.loads(text)["packages"]
+    found: dict[str, Package] = {}
+    waiting = [f"{_MODULES}{root}"]
+    while waiting:
+        place = waiting.pop()
+        entry = entries.get(place)
+        if entry is None or entry.get("link"):
+            return {}
+        package = _package(place, entry)
+        if place in found or entry.get("inBundle") or not package.fits(platform):
+            continue
+        found[place] = package
+        for group in ("dependencies", "optionalDependencies", "peerDependencies"):
+            for name in entry.get(group, {}):
+                # An optional peer may be missing.
+                if needed := _resolved(entries, place, name):
+                    waiting.append(needed)
+    return found
+
+
+def _resolved(entries: Mapping[str, object], place: str, name: str) -> str | None:
+    """Return where Node finds ``name`` from a place: nearest first, then upward."""
+    while True:
+        here = f"{place}/{_MODULES}{name}" if place else f"{_MODULES}{name}"
+        if here in entries:
+            return here
+        if not place:
+            return None
+        place = place.rpartition(f"/{_MODULES}")[0] if f"/{_MODULES}" in place else ""
+
+
 def _package(place: str, entry: Mapping[str, Any]) -> Package:
     integrity = entry.get("integrity")
     return Package(

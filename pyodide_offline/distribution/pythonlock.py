@@ -31,11 +31,15 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Locked:
-    """A package of a lock with the wheels that it may be installed from."""
+    """A package of a lock with the wheels that it may be installed from.
+
+    ``marker`` says where it is needed at all, everywhere if empty.
+    """
 
     name: str
     version: str
     wheels: tuple[Wheel, ...]
+    marker: str = ""
 
 
 def read(text: str, what: str) -> tuple[Locked, ...]:
@@ -51,6 +55,7 @@ def read(text: str, what: str) -> tuple[Locked, ...]:
                 canonicalize_name(one["name"]),
                 str(one.get("version", "")),
                 tuple(_wheel(one, wheel) for wheel in one.get("wheels", [])),
+                str(one.get("marker", "")),
             )
             for one in packages
             if not _own(one.get("source"))

@@ -1,7 +1,8 @@
 """This product from the kit's own wheels, where there is nothing but Python.
 
-Part of ``kit.pyz``: standard library only. The wheels are installed by the pip that is one
-of them, into an environment of their own; no index is asked.
+Part of ``kit.pyz``: standard library only. The wheels go into an environment of their own:
+laid out at once where the kit has a plan that fits, else installed by the pip that is one of
+them; no index is asked.
 """
 
 import os
@@ -11,11 +12,15 @@ import sys
 import tempfile
 import venv
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pyodide_offline import disk
 from pyodide_offline.errors import ToolchainError, UnsupportedError
+from pyodide_offline.kits.crew import Crew
+from pyodide_offline.kits.installing import Clash
 from pyodide_offline.kits.manifest import Item
+from pyodide_offline.kits.rack import Rack
 
 PRODUCT = "pyodide-offline"
 _PIP = "pip"
@@ -49,6 +54,7 @@ def provide(home: Path, items: Iterable[Item], places: Mapping[str, Path]) -> Pa
     python = _python(home)
     if python.exists():
         return python
+    rack = Rack(items, places)
     wheels = {
         item.file: places[item.sha256]
         for item in items
@@ -67,14 +73,29 @@ def provide(home: Path, items: Iterable[Item], places: Mapping[str, Path]) -> Pa
     ):
         temporary, shelf = Path(scratch) / "made", Path(scratch) / "wheels"
         # Moved afterwards: it knows where its base is, and is started by its Python alone.
-        venv.EnvBuilder(symlinks=os.name != "nt", with_pip=False).create(temporary)
-        shelf.mkdir()
-        for name, place in wheels.items():
-            _link(place, shelf / name)
-        _install(_python(temporary), shelf, installer)
+        maker = venv.EnvBuilder(symlinks=os.name != "nt", with_pip=False, clear=True)
+        maker.create(temporary)
+        if not _placed(temporary, rack):
+            maker.create(temporary)
+            shelf.mkdir()
+            for name, place in wheels.items():
+                _link(place, shelf / name)
+            _install(_python(temporary), shelf, installer)
         if not python.exists():  # another start may have made it meanwhile
             temporary.rename(home)
     return python
+
+
+def _placed(home: Path, rack: Rack) -> bool:
+    """Lay the wheels out where Python looks for them, if the kit's plan has them."""
+    fit = rack.plan()
+    if fit is None or not rack.have(fit[1].product):
+        return False
+    series = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    with suppress(Clash), Crew() as crew:
+        crew.install(rack.wheels(fit[1].product, home / "lib" / series / "site-packages"))
+        return True
+    return False
 
 
 def _install(python: Path, shelf: Path, installer: str) -> None:

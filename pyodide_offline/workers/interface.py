@@ -107,6 +107,15 @@ def remember_version(
     store.remember("public-version", _version_key(store, binary, version, interface), public)
 
 
+def version_key(store: Store, binary: Path, want: Want) -> str | None:
+    """Return the key under which it is remembered that the bundle of a question ran."""
+    known = store.memo("interface", want.question)
+    if not isinstance(known, dict):
+        return None
+    taken = Interface(known["form"], known["id"], tuple(known["flags"]), tuple(known["archives"]))
+    return _version_key(store, binary, want.pyodide, taken)
+
+
 def _version_key(store: Store, binary: Path, version: str, interface: Interface) -> str:
     # The rules too: what ran was made by them.
     binary_key = probe.identify(store, binary).hex

@@ -9,8 +9,8 @@ from pyodide_offline.kits.signing import SecretKey, generate
 from pyodide_offline.kits.writing import write
 
 FILES = {
-    "npm": (b"tarball" * 300, "pkg:npm/%40scope/one@1.0.0"),
-    "wheel": (b"wheel", None),
+    "npm": (b"TARball" * 300, "pkg:npm/%40scope/one@1.0.0"),
+    "wheel": (b"WheeL", None),
     "bundle": (bytes(700), None),
     "file": (b"", None),
 }

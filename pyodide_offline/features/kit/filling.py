@@ -8,16 +8,19 @@ import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pyodide_offline import digest as digests
 from pyodide_offline.errors import StorageError
-from pyodide_offline.features.kit import addresses, loopback
+from pyodide_offline.features.kit import addresses, loopback, placing, syncing
 from pyodide_offline.features.kit.authority import Authority
 from pyodide_offline.features.kit.loopback import Served
 from pyodide_offline.features.kit.shelf import Shelf
+from pyodide_offline.kits.crew import Crew
 from pyodide_offline.kits.manifest import Item
+from pyodide_offline.kits.rack import Rack
 from pyodide_offline.network import cafile
 from pyodide_offline.network.trust import Source
 from pyodide_offline.session import Session
@@ -26,11 +29,20 @@ from pyodide_offline.workers import project, supply
 from pyodide_offline.workers.toolchain import chain, sync, wrangler
 
 
-def unpacked(session: Session) -> tuple[tuple[Item, ...], dict[str, Path]]:
-    """Return the items of the kit that was unpacked last, and where each lies.
+@dataclass(frozen=True)
+class Contents:
+    """What a kit brings: its items, where each lies (by hex digest), and for which project.
 
-    Raises StorageError where none was.
+    ``project`` has the digests of the project's files that the kit was made for.
     """
+
+    items: tuple[Item, ...]
+    places: Mapping[str, Path]
+    project: Mapping[str, str] = field(default_factory=dict)
+
+
+def unpacked(session: Session) -> Contents:
+    """Return the contents of the kit that was unpacked last. Raises StorageError if none was."""
     from pyodide_offline.kits import unpacking
 
     found = unpacking.current(session.store.root / LAYOUT / "kits")
@@ -39,14 +51,15 @@ def unpacked(session: Session) -> tuple[tuple[Item, ...], dict[str, Path]]:
             "No kit was unpacked here.",
             next_step="Type: pyodide-offline kit unpack FILE",
         )
-    return found.manifest.items, {item.sha256: found.path(item) for item in found.manifest.items}
+    items = found.manifest.items
+    places = {item.sha256: found.path(item) for item in items}
+    return Contents(items, places, found.manifest.project)
 
 
-def serving(
-    session: Session, items: Sequence[Item], places: Mapping[str, Path]
-) -> AbstractContextManager[Served]:
+def serving(session: Session, contents: Contents) -> AbstractContextManager[Served]:
     """Answer for all registries and indexes from the kit while the block runs."""
-    shelf = Shelf(items, places, addresses.of(session.project, items))
+    found = addresses.of(session.project, contents.items)
+    shelf = Shelf(contents.items, contents.places, found)
     return loopback.serving(shelf, Authority(session.store.root / LAYOUT))
 
 
@@ -59,16 +72,24 @@ def session_for(session: Session, served: Served) -> Session:
     return dataclasses.replace(session, environ=environ, offline=False, proxies=(), pac="")
 
 
-def fill(session: Session, items: Sequence[Item], places: Mapping[str, Path]) -> str | None:
+def fill(session: Session, contents: Contents) -> str | None:
     """Bring what the project's worker needs into the store; return the wrangler to run.
 
     None means the project's own, or the one that is managed anyway. ``session`` is
     ``session_for``'s. Raises what bringing raises.
     """
+    with Crew() as crew:
+        return _fill(session, contents, crew)
+
+
+def _fill(session: Session, contents: Contents, crew: Crew) -> str | None:
+    items, places = contents.items, contents.places
     for item in items:
         if item.kind == "bundle" and item.sha256 in places:
             _bundle(session, item, places[item.sha256])
     version = _wrangler(session, items)
+    rack = Rack(items, places)
+    placing.place(session, rack, crew, version, syncs=_syncs(session))
     if project.find_config(session.project) is None:
         chain.get(session, pywrangler=True, version=version)
         return version
@@ -85,8 +106,14 @@ def fill(session: Session, items: Sequence[Item], places: Mapping[str, Path]) ->
     )
     if syncs:
         series = supply.dated_series(session, binary, worker.date, worker.flags)
+        syncing.place(session, found, series, rack, crew, contents.project)
         sync.prepare(session, found, series, reachable=lambda: False)
     return version
+
+
+def _syncs(session: Session) -> bool:
+    config = project.find_config(session.project)
+    return config is None or (config.parent / "pyproject.toml").is_file()
 
 
 def _wrangler(session: Session, items: Sequence[Item]) -> str | None:

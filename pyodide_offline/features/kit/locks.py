@@ -7,7 +7,7 @@ project holds the same versions until somebody pins anew.
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyodide_offline import digest, process
@@ -19,6 +19,7 @@ from pyodide_offline.features.kit.targets import Target
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 from pyodide_offline.workers.toolchain import uv
+from pyodide_offline.workers.toolchain.chain import Toolchain
 from pyodide_offline.workers.toolchain.node import global_settings
 
 NPM_LOCK = "package-lock.json"
@@ -28,16 +29,17 @@ _MEMO = "kit-pin"
 
 @dataclass(frozen=True)
 class Pins:
-    """The pins of one store. ``renew``: what has no lock is resolved now, not recalled."""
+    """The pins of one store. ``renew``: what has no lock is resolved now, and once."""
 
     session: Session
     renew: bool
+    _made: dict[str, str] = field(default_factory=dict)
 
     def recall(self, what: str, question: Sequence[str], resolve: Callable[[], str]) -> str:
         """Return the lock of a question. Raises ProjectError for one that was never pinned."""
         key = digest.of_bytes(json.dumps([what, *question]).encode()).hex
-        known = self.session.store.memo(_MEMO, key)
-        if isinstance(known, str) and not self.renew:
+        known = self._made.get(key) if self.renew else self.session.store.memo(_MEMO, key)
+        if isinstance(known, str):
             return known
         if not self.renew:
             raise ProjectError(
@@ -47,6 +49,7 @@ class Pins:
         with working(self.session.progress, f"Versions of {what}"):
             made = resolve()
         self.session.store.remember(_MEMO, key, made)
+        self._made[key] = made
         return made
 
 
@@ -68,9 +71,26 @@ def packages(
     """Return npm's packages: the project's lock's, or those that ``requested`` needs."""
     if lock is not None:
         return npmlock.read(lock.read_bytes(), str(lock))
+    return npmlock.read(_pinned(pins, npm, requested), " and ".join(requested))
+
+
+def wrangler(tools: Toolchain) -> list[str]:
+    """Return what npm is asked for where the project has no wrangler in its lock."""
+    return [f"wrangler@{tools.wrangler.version}"]
+
+
+def npm_text(session: Session, pins: Pins, tools: Toolchain) -> str:
+    """Return the lock that has wrangler: the project's, or the pinned one."""
+    if lock := npm_lock(session.project):
+        text = lock.read_text(encoding="utf-8")
+        if any(one.name == "wrangler" for one in npmlock.read(text, str(lock))):
+            return text
+    return _pinned(pins, tools.node.npm, wrangler(tools))
+
+
+def _pinned(pins: Pins, npm: Sequence[str], requested: Sequence[str]) -> str:
     what = " and ".join(requested)
-    text = pins.recall(what, ["npm"], lambda: _npm(pins.session, npm, requested))
-    return npmlock.read(text, what)
+    return pins.recall(what, ["npm"], lambda: _npm(pins.session, npm, requested))
 
 
 def wheels(

@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +18,12 @@ from pyodide_offline.distribution import npmrc, pythonlock
 from pyodide_offline.distribution.npmlock import Package
 from pyodide_offline.distribution.pythonlock import Locked
 from pyodide_offline.errors import ProjectError
-from pyodide_offline.features.kit import archives, locks, product, targets, workerside
+from pyodide_offline.features.kit import archives, locks, planning, product, targets, workerside
 from pyodide_offline.features.kit.archives import Archive
 from pyodide_offline.features.kit.targets import Target
 from pyodide_offline.kits import manifest as manifests
-from pyodide_offline.kits.manifest import Item, Manifest
+from pyodide_offline.kits import plan as plans
+from pyodide_offline.kits.manifest import Manifest
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 from pyodide_offline.workers import project, supply
@@ -101,39 +102,54 @@ def gather(session: Session, order: Order) -> list[Archive]:
     found = [
         *_npm(session, pins, wanted, tools),
         *_native(session, pins, wanted, tools, python),
-        archives.made(session, product.file_name(), product.NAME, __version__, product.write),
+        archives.made(
+            session, product.file_name(), product.NAME, __version__, product.write
+        ).having(planning.PRODUCT),
         *_runtime(session, pins, worker, wanted, tools, python),
     ]
     unique = {one.item.key: one for one in found}
     merged = {key: _united(key, one, found) for key, one in unique.items()}
-    return [archives.checked(one) for _, one in sorted(merged.items())]
+    gathered = [archives.checked(one) for one in merged.values()]
+    gathered.append(_plan(session, pins, worker, wanted, tools, python, gathered))
+    return sorted(gathered, key=lambda one: one.item.key)
+
+
+def _plan(
+    session: Session,
+    pins: locks.Pins,
+    worker: project.Worker,
+    wanted: Sequence[Target],
+    tools: Toolchain,
+    python: str,
+    found: Sequence[Archive],
+) -> Archive:
+    """Return the plan of how what was gathered is laid out on the other machine."""
+    lock = locks.npm_text(session, pins, tools)
+    made = planning.plan(
+        found,
+        lock,
+        wanted=wanted,
+        python=python,
+        series=supply.dated_series(session, tools.wrangler.workerd, worker.date, worker.flags),
+        answers=planning.answers(session, tools.wrangler.workerd, worker),
+    )
+    return archives.written(session, plans.KIND, plans.NAME, plans.FILE, plans.encode(made))
 
 
 def _united(key: tuple[str, ...], archive: Archive, found: Sequence[Archive]) -> Archive:
     """Give one item the targets of all with its key; one that is for all is for all."""
-    same = [one.item for one in found if one.item.key == key]
-    everywhere = any(not item.targets for item in same)
-    names = () if everywhere else tuple(sorted({name for item in same for name in item.targets}))
-    old = archive.item
-    item = Item(
-        old.kind,
-        old.name,
-        old.version,
-        old.file,
-        old.size,
-        old.sha256,
-        old.upstream,
-        old.purl,
-        names,
-    )
-    return Archive(item, archive.path)
+    same = [one for one in found if one.item.key == key]
+    everywhere = any(not one.item.targets for one in same)
+    names = {name for one in same for name in one.item.targets}
+    item = replace(archive.item, targets=() if everywhere else tuple(sorted(names)))
+    return Archive(item, archive.path).having(*(role for one in same for role in one.roles))
 
 
 def _npm(
     session: Session, pins: locks.Pins, wanted: Sequence[Target], tools: Toolchain
 ) -> Iterator[Archive]:
     lock = locks.npm_lock(session.project)
-    requested = [f"wrangler@{tools.wrangler.version}"]
+    requested = locks.wrangler(tools)
     packages = locks.packages(pins, lock, tools.node.npm, requested)
     if not any(one.name == "wrangler" for one in packages):
         packages += locks.packages(pins, None, tools.node.npm, requested)
@@ -183,7 +199,8 @@ def _native(
         )
         tags = target.tags(python)
         for package in packages:
-            yield _chosen(session, package, pythonlock.choose(package.wheels, tags), [target])
+            wheel = pythonlock.choose(package.wheels, tags)
+            yield _chosen(session, package, wheel, [target]).having(planning.native(target.name))
 
 
 def _runtime(

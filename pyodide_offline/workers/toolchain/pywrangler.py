@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyodide_offline import digest
 from pyodide_offline.errors import ToolchainError
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 from pyodide_offline.workers.toolchain import pip, platforms, programs, semver
+from pyodide_offline.workers.toolchain.source import Source
 
 KIND = "pywrangler"
 REQUIREMENTS = ("workers-py>=1.17.9,<2", "uv")
@@ -69,17 +71,22 @@ def find(session: Session) -> Pywrangler | None:
     return _managed(tree) if tree else None
 
 
-def provide(session: Session) -> Pywrangler:
-    """Return a pywrangler, brought from PyPI if need be. Raises ToolchainError, OfflineError."""
+def provide(session: Session, source: Source | None = None) -> Pywrangler:
+    """Return a pywrangler, brought from PyPI (else from ``source``) if need be.
+
+    Raises ToolchainError, OfflineError.
+    """
     if found := find(session):
         return found
-    session.require_network("pywrangler with its uv")
+    if source is None:
+        session.require_network("pywrangler with its uv")
 
     def produce(folder: Path) -> Mapping[str, Any]:
-        return _install(session, folder)
+        return _install(session, folder, source)
 
     with working(session.progress, "pywrangler and uv"):
-        session.store.fill_tree(KIND, _name(), produce)
+        of_file = source.digest if source else digest.of_file
+        session.store.fill_tree(KIND, _name(), produce, of_file=of_file)
     if found := find(session):
         return found
     raise ToolchainError(
@@ -162,9 +169,12 @@ def _managed(tree: Path) -> Pywrangler:
     return Pywrangler(tree / "bin" / script, version, uv, managed=True)
 
 
-def _install(session: Session, folder: Path) -> Mapping[str, Any]:
+def _install(session: Session, folder: Path, source: Source | None) -> Mapping[str, Any]:
     packages = folder / "site"
-    pip.install(session, packages, REQUIREMENTS)
+    if source:
+        source.bring(packages)
+    else:
+        pip.install(session, packages, REQUIREMENTS)
     program = platforms.executable("uv")
     (folder / "uv").mkdir()
     (packages / "bin" / program).rename(folder / "uv" / program)

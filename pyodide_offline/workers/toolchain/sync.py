@@ -91,7 +91,7 @@ def prepare(
             next_step="Set a compatibility_date of 2025-09-29 or later, or bring "
             f"{MODULES}/ and the official bundle from a machine that reaches them.",
         )
-    with _only_one(session, folder):
+    with only_one(session, folder):
         if not always and not needed(
             folder, toolchain.pywrangler.version
         ):  # another run did it meanwhile
@@ -258,7 +258,7 @@ def _allows_build(project: Path) -> bool:
 
 
 @contextmanager
-def _only_one(session: Session, folder: Path) -> Iterator[None]:
+def only_one(session: Session, folder: Path) -> Iterator[None]:
     """Let one process at a time sync a project; pywrangler itself has no such lock."""
     from filelock import FileLock
 

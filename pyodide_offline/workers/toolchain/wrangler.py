@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyodide_offline import process
+from pyodide_offline import digest, process
 from pyodide_offline.errors import (
     IntegrityError,
     NetworkError,
@@ -28,6 +28,7 @@ from pyodide_offline.errors import (
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
 from pyodide_offline.workers.toolchain import node, platforms, programs
+from pyodide_offline.workers.toolchain.source import Source
 
 KIND = "wrangler"
 DEFAULT_VERSION = "4.164.0"
@@ -77,25 +78,37 @@ def find(session: Session) -> Wrangler | None:
     return _stored(session)
 
 
-def provide(session: Session, npm: tuple[str, ...], version: str | None = None) -> Wrangler:
+def provide(
+    session: Session,
+    npm: tuple[str, ...],
+    version: str | None = None,
+    source: Source | None = None,
+) -> Wrangler:
     """Return the project's wrangler, or a managed one, installed by npm if need be.
 
-    ``version`` asks for a managed one of exactly that version. Raises ToolchainError,
-    UnsupportedError, OfflineError.
+    ``version`` asks for a managed one of exactly that version; with a ``source`` no npm is
+    started. Raises ToolchainError, UnsupportedError, OfflineError.
     """
     if version is None and (found := find(session)):
         return found
     wanted = version or DEFAULT_VERSION
     name = f"{wanted}-{platforms.here()}"
     _workerd_package()
-    if session.store.find(KIND, name) is None:
+    if source is None and session.store.find(KIND, name) is None:
         session.require_network(f"wrangler {wanted}")
 
     def produce(folder: Path) -> Mapping[str, Any]:
-        return _install(session, npm, folder, wanted)
+        root = install_root(folder)
+        root.mkdir(exist_ok=True)
+        if source:
+            source.bring(root)
+        else:
+            _install(session, npm, root, wanted)
+        return _finish(folder)
 
     with working(session.progress, f"wrangler {wanted}"):
-        entry = session.store.fill_tree(KIND, name, produce)
+        of_file = source.digest if source else digest.of_file
+        entry = session.store.fill_tree(KIND, name, produce, of_file=of_file)
     return _managed(entry.path)
 
 
@@ -154,11 +167,7 @@ def _stored(session: Session) -> Wrangler | None:
     return _managed(entry.path) if entry else None
 
 
-def _install(
-    session: Session, npm: tuple[str, ...], folder: Path, version: str
-) -> Mapping[str, Any]:
-    root = install_root(folder)
-    root.mkdir(exist_ok=True)
+def _install(session: Session, npm: tuple[str, ...], root: Path, version: str) -> None:
     environ = {**session.environ, **node.global_settings(session.environ)}
     if len(npm) > 1:  # npm's cli, started by a Node that npm's own children must find too
         environ["PATH"] = _before(str(Path(npm[0]).parent), environ.get("PATH", ""))
@@ -188,6 +197,10 @@ def _install(
     if done.status != 0:
         programs.refuse_full_disk(done.stderr, session.store.root)
         raise _failure(version, done.stderr or done.stdout, session.environ)
+
+
+def _finish(folder: Path) -> Mapping[str, Any]:
+    """Make the command that npx finds; what is not complete raises ToolchainError."""
     bin_dir = folder if sys.platform == "win32" else folder / "bin"
     bin_dir.mkdir(exist_ok=True)
     if sys.platform == "win32":

@@ -37,7 +37,7 @@ def test_verify_unpack_list_and_rollback(program, kit, tmp_path):
 
 def test_verify_lists_all_faults_as_json_too(program, kit):
     data = bytearray(kit.read_bytes())
-    data[data.rindex(b"wheel")] ^= 1
+    data[data.rindex(b"WheeL")] ^= 1
     kit.write_bytes(data)
     done = program("kit", "verify", "my.kit", "--json")
     assert done.returncode == 3
@@ -86,7 +86,7 @@ def test_merge_has_all_of_both_and_is_signed_anew(program, kit):
     assert done.stdout == "all.kit: example, serial 8, 5 items\n", done.stderr
     assert program("kit", "verify", "all.kit", "--key", "k.pub").returncode == 0
     data = bytearray(kit.read_bytes())
-    data[data.rindex(b"tarball")] ^= 1
+    data[data.rindex(b"TARball")] ^= 1
     kit.write_bytes(data)
     done = program("kit", "merge", "more.kit", "my.kit", "-o", "bad.kit")
     assert (done.returncode, "not the file" in done.stderr) == (5, True)

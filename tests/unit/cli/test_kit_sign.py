@@ -86,7 +86,7 @@ def test_a_kit_that_is_damaged_or_a_signature_of_another_is_not_signed(program, 
     assert (done.returncode, "of another kit" in done.stderr) == (5, True)
     program("kit", "keygen", "two", "--no-passphrase")
     data = bytearray(kit.read_bytes())
-    data[data.rindex(b"tarball")] ^= 1
+    data[data.rindex(b"TARball")] ^= 1
     kit.write_bytes(data)
     done = program("kit", "sign", "my.kit", "--key", "two")
     assert (done.returncode, "not the file" in done.stderr) == (5, True)

@@ -56,7 +56,7 @@ def test_a_kit_is_verified_and_unpacked_with_the_standard_library_only(
 def test_exit_bits_add_up_and_unpacking_says_why_not(start: Start, tmp_path: Path) -> None:
     kit = tmp_path / "target" / "my.kit"
     data = bytearray(kit.read_bytes())
-    data[data.rindex(b"tarball")] ^= 1
+    data[data.rindex(b"TARball")] ^= 1
     kit.write_bytes(data[:-100])
     done = start("verify", "my.kit")
     assert done.returncode == 7

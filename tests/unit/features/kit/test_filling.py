@@ -18,6 +18,10 @@ def item(kind: str, name: str, version: str, data: bytes = b"data") -> Item:
     return Item(kind, name, version, "file", len(data), hashlib.sha256(data).hexdigest())
 
 
+def contents(items, places=None) -> filling.Contents:
+    return filling.Contents(tuple(items), places or {})
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """What the toolchain, the bundle and the sync were asked for."""
@@ -43,7 +47,9 @@ def asked(monkeypatch):
 def test_a_worker_gets_all_of_it_and_nobody_outside_is_asked(session, asked):
     (session.project / "wrangler.toml").write_text(WORKER)
     (session.project / "pyproject.toml").write_text("[project]\n")
-    assert filling.fill(session, [item("npm", "wrangler", wrangler.DEFAULT_VERSION)], {}) is None
+    assert (
+        filling.fill(session, contents([item("npm", "wrangler", wrangler.DEFAULT_VERSION)])) is None
+    )
     assert asked == {
         "pywrangler": True,
         "version": None,
@@ -56,9 +62,9 @@ def test_a_worker_gets_all_of_it_and_nobody_outside_is_asked(session, asked):
 def test_the_locks_wrangler_is_brought_where_it_is_another(session, asked):
     (session.project / "wrangler.toml").write_text(WORKER)
     items = [item("npm", "wrangler", "4.1.0")]
-    assert filling.fill(session, items, {}) == asked["version"] == "4.1.0"
+    assert filling.fill(session, contents(items)) == asked["version"] == "4.1.0"
     (session.project / "node_modules" / "wrangler").mkdir(parents=True)
-    assert filling.fill(session, items, {}) is None
+    assert filling.fill(session, contents(items)) is None
 
 
 def test_an_official_bundle_is_placed_under_its_digest(session, asked, tmp_path):
@@ -66,7 +72,7 @@ def test_an_official_bundle_is_placed_under_its_digest(session, asked, tmp_path)
     place = tmp_path / "blob"
     place.write_bytes(b"data")
     one = item("bundle", "314.0.6_1", "314.0.6")
-    filling.fill(session, [one], {one.sha256: place})
+    filling.fill(session, contents([one], {one.sha256: place}))
     entry = session.store.find(supply.KIND, "314.0.6_1")
     assert entry is not None
     assert entry.path.read_bytes() == b"data"
@@ -78,7 +84,7 @@ def test_a_blob_that_changed_since_is_not_taken(session, asked, tmp_path):
     place.write_bytes(b"other")
     one = item("bundle", "314.0.6_1", "314.0.6")
     with pytest.raises(IntegrityError):
-        filling.fill(session, [one], {one.sha256: place})
+        filling.fill(session, contents([one], {one.sha256: place}))
     assert session.store.entries() == []
 
 
@@ -89,7 +95,7 @@ def test_without_an_unpacked_kit_the_way_is_named(session):
 
 
 def test_the_session_inside_knows_no_proxy_but_the_kit(session):
-    with filling.serving(session, [], {}) as served:
+    with filling.serving(session, contents([])) as served:
         found = filling.session_for(session, served)
     assert found.environ["HTTPS_PROXY"] == served.origin
     assert (found.proxies, found.pac, found.offline) == ((), "", False)

@@ -1,6 +1,8 @@
 """A kit made: what is in it, the same bytes each time, and no secret of this machine."""
 
+import json
 import subprocess
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from pyodide_offline.distribution import npm, npmrc
 from pyodide_offline.distribution.npmlock import Package
 from pyodide_offline.distribution.pythonlock import Locked, Wheel
 from pyodide_offline.errors import IntegrityError, ProjectError
-from pyodide_offline.features.kit import locks, pack, workerside
+from pyodide_offline.features.kit import locks, pack, planning, workerside
+from pyodide_offline.kits import plan as plans
 from pyodide_offline.kits import volumes, writing
 from pyodide_offline.kits.reading import Reading
 from pyodide_offline.workers import supply
@@ -73,6 +76,11 @@ def project(session, tmp_path, monkeypatch):
         supplied = Supplied(Want("314.0.6_1", "", None), entry, "314.0.6_1", ())
         monkeypatch.setattr(supply, "supply", lambda *_, **__: supplied)
         monkeypatch.setattr(supply, "dated_series", lambda *_: "3.14")
+        places = {"node_modules/wrangler": {"version": "1.0.0", "dependencies": {"@n/linux": "1"}}}
+        places["node_modules/@n/linux"] = {"version": "1.0.0"}
+        lock = json.dumps({"packages": places})
+        monkeypatch.setattr(locks, "npm_text", lambda *_: lock)
+        monkeypatch.setattr(planning, "answers", lambda *_: [("want", "binary", {"id": "dev"})])
         yield session
 
 
@@ -90,6 +98,7 @@ def test_what_a_target_needs_is_in_the_kit_and_nothing_else(project, tmp_path):
         ("wheel", "some-thing"),
         ("wheel", "pyodide-offline"),
         ("bundle", "314.0.6_1"),
+        ("file", "plan"),
     }
     with (tmp_path / "one.kit").open("rb", buffering=0) as file:
         reading = Reading(file)
@@ -97,6 +106,23 @@ def test_what_a_target_needs_is_in_the_kit_and_nothing_else(project, tmp_path):
         assert head is not None
         reading.blobs(head)
         assert reading.faults == []
+
+
+def test_the_plan_says_how_it_is_laid_out(project, tmp_path):
+    made = pack.pack(project, tmp_path / "one.kit", replace(order(), python="3.11"))
+    item = plans.item(made.items)
+    assert item is not None
+    with tarfile.open(tmp_path / "one.kit") as tar:
+        file = tar.extractfile(f"blobs/sha256/{item.sha256}")
+        assert file is not None
+        plan = plans.decode(file.read())
+    assert plan is not None
+    assert (plan.python, plan.series) == ("3.11", "3.14")
+    assert plan.answers == (("want", "binary", {"id": "dev"}),)
+    assert plan.native["linux-x64"].modules == {
+        "node_modules/@n/linux": "@n/linux@1.0.0",
+        "node_modules/wrangler": "wrangler@1.0.0",
+    }
 
 
 def test_an_item_says_which_targets_it_is_for(project, tmp_path):
@@ -173,7 +199,7 @@ def test_what_an_interrupted_pack_had_fetched_is_not_fetched_again(project, tmp_
     assert not (tmp_path / "to").exists()
     before = len(asked)
     made = pack.pack(project, tmp_path / "to" / "my.kit", order())
-    assert (before, len(asked), len(made.items)) == (2, 3, 6)
+    assert (before, len(asked), len(made.items)) == (2, 3, 7)
     assert "linux-1.0.0.tgz" in asked[-1]
 
 
@@ -207,5 +233,5 @@ def test_what_the_base_has_is_left_out(project, tmp_path):
         project, tmp_path / "new.kit", newer, base=volumes.head([tmp_path / "old.kit"])
     )
     assert made.carried == {}
-    assert len(made.items) == 6
+    assert len(made.items) == 7
     assert (tmp_path / "new.kit").stat().st_size < (tmp_path / "old.kit").stat().st_size

@@ -39,13 +39,14 @@ default = true
 NPMRC = f"registry={COMPANY}npm/\n@cloudflare:registry={COMPANY}of-the-edge\n"
 # What somebody types one after the other, within one `kit run`. Each is told with its status.
 TYPED = """
-import http.client, json, signal, subprocess, time
+import http.client, json, os, signal, subprocess, time
 
 def typed(*words):
     print("RAN", subprocess.run(words).returncode, *words, flush=True)
 
 def served(*words):
-    server = subprocess.Popen([*words, "--ip", "127.0.0.1", "--port", "8797"])
+    server = subprocess.Popen(
+        [*words, "--ip", "127.0.0.1", "--port", "8797"], start_new_session=True)
     deadline = time.monotonic() + 300
     while True:
         try:
@@ -58,7 +59,7 @@ def served(*words):
                 raise SystemExit(f"no answer; {words} ended with {server.poll()}")
             time.sleep(0.3)
     print("ANSWER", words[0], connection.getresponse().read().decode(), flush=True)
-    server.send_signal(signal.SIGINT)
+    os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does
     server.wait(60)
 
 typed("npm", "ci")

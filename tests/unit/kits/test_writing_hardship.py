@@ -100,13 +100,14 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_kit_or_none(
 
 
 INTERRUPTED = """
+import os
 import sys
 from pathlib import Path
 from tests.peers import kits
 from pyodide_offline.kits import writing
 
 folder, size = Path(sys.argv[1]), int(sys.argv[2]) or None
-manifest, blobs = kits.contents(folder / "files")
+manifest, blobs = kits.contents(folder / f"files {os.getpid()}")
 slow = [0]
 def advance(count):
     slow[0] += 1

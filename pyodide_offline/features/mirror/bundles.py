@@ -15,8 +15,9 @@ from pyodide_offline.errors import DepotDownError
 from pyodide_offline.features.mirror.growing import Growing
 from pyodide_offline.features.mirror.hits import Hits
 from pyodide_offline.features.mirror.origins import BUNDLES, Origins
-from pyodide_offline.features.mirror.pull import Pull, Want
+from pyodide_offline.features.mirror.pull import Pull
 from pyodide_offline.features.mirror.replies import Receive, Scope, Send
+from pyodide_offline.features.mirror.wanted import Want
 
 KIND = "bundle"
 Admit = Callable[[str, str, Mapping[str, str]], Awaitable[None]]

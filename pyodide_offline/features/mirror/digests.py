@@ -4,8 +4,9 @@ import re
 
 from pyodide_offline.digest import Digest
 from pyodide_offline.features.mirror.hits import Hits
-from pyodide_offline.features.mirror.pull import Held, Pull
+from pyodide_offline.features.mirror.pull import Pull
 from pyodide_offline.features.mirror.replies import Scope, Send
+from pyodide_offline.features.mirror.wanted import Held
 
 KIND = "sha256"
 _HEX = re.compile(r"[0-9a-f]{64}")

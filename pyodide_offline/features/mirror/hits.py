@@ -19,8 +19,9 @@ from urllib.parse import quote
 from pyodide_offline import digest as digests
 from pyodide_offline.features.mirror.events import Events
 from pyodide_offline.features.mirror.growing import CHUNK, Growing
-from pyodide_offline.features.mirror.pull import Held, Pull, Want
+from pyodide_offline.features.mirror.pull import Pull
 from pyodide_offline.features.mirror.replies import Receive, Scope, Send, header
+from pyodide_offline.features.mirror.wanted import Held, Want
 
 Headers = list[tuple[bytes, bytes]]
 

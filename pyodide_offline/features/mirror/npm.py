@@ -23,9 +23,10 @@ from pyodide_offline.errors import RegistryError
 from pyodide_offline.features.mirror.hits import Answer, Hits, warning
 from pyodide_offline.features.mirror.indexing import Index, Indexing, Pins, Topic
 from pyodide_offline.features.mirror.origins import Origins
-from pyodide_offline.features.mirror.pull import Pull, Want
+from pyodide_offline.features.mirror.pull import Pull
 from pyodide_offline.features.mirror.replies import Receive, Scope, Send, header
 from pyodide_offline.features.mirror.upstream import Reply, Source
+from pyodide_offline.features.mirror.wanted import Want
 
 KIND = "npm"
 SHORT = "application/vnd.npm.install-v1+json"

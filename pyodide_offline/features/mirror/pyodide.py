@@ -20,9 +20,10 @@ from pyodide_offline.errors import RegistryError
 from pyodide_offline.features.mirror.hits import Hits
 from pyodide_offline.features.mirror.npm import Npm
 from pyodide_offline.features.mirror.origins import PYODIDE, Origins
-from pyodide_offline.features.mirror.pull import Held, Pull, Want
+from pyodide_offline.features.mirror.pull import Pull
 from pyodide_offline.features.mirror.refs import Ref
 from pyodide_offline.features.mirror.replies import Receive, Scope, Send
+from pyodide_offline.features.mirror.wanted import Held, Want
 
 KIND = "pyodide"
 LOCK = "pyodide-lock.json"

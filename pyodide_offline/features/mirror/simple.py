@@ -34,9 +34,10 @@ from pyodide_offline.errors import PyodideOfflineError, RegistryError
 from pyodide_offline.features.mirror.hits import Answer, Hits, warning
 from pyodide_offline.features.mirror.indexing import Index, Indexing, Pins, Topic
 from pyodide_offline.features.mirror.origins import PYPI, Origins
-from pyodide_offline.features.mirror.pull import Pull, Want
+from pyodide_offline.features.mirror.pull import Pull
 from pyodide_offline.features.mirror.replies import Receive, Scope, Send, header
 from pyodide_offline.features.mirror.upstream import Reply
+from pyodide_offline.features.mirror.wanted import Want
 from pyodide_offline.network import fetch
 
 KIND = "pypi"

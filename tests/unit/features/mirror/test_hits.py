@@ -11,7 +11,7 @@ from pyodide_offline.errors import IntegrityError
 from pyodide_offline.features.mirror.events import Events
 from pyodide_offline.features.mirror.growing import Growing, Spare
 from pyodide_offline.features.mirror.hits import SMALL, Hits, warning
-from pyodide_offline.features.mirror.pull import Held
+from pyodide_offline.features.mirror.wanted import Held
 from tests.peers.fronts import Got, ask, played
 
 BODY = bytes(range(256)) * 1000

@@ -11,9 +11,10 @@ import click
 
 from pyodide_offline.cli import kit_pack, kit_run, kit_sign, options, render, sizes
 from pyodide_offline.cli.bars import megabytes
+from pyodide_offline.cli.kit_taking import placed, progress_of, total, trusting
 from pyodide_offline.kits.reading import Head
 from pyodide_offline.kits.trust import Terms
-from pyodide_offline.progress import Progress, working
+from pyodide_offline.progress import working
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,61 +38,6 @@ _STORE = click.option(
     metavar="DIR",
     help="The durable store.  [default: in your cache folder]",
 )
-
-
-def trusting(function: F) -> F:
-    """Add what says whom a kit is taken from; the command gets ``terms``."""
-    import functools
-
-    @functools.wraps(function)
-    def command(
-        *arguments: Any,  # noqa: ANN401
-        keys: tuple[str, ...],
-        first_use: bool,
-        unsigned: bool,
-        downgrade: bool,
-        need: int | None,
-        **named: Any,  # noqa: ANN401
-    ) -> object:
-        from pyodide_offline.kits import starting
-
-        terms = starting.terms(
-            keys, first_use=first_use, unsigned=unsigned, downgrade=downgrade, need=need
-        )
-        return function(*arguments, terms=terms, **named)
-
-    for option in (
-        click.option(
-            "--allow-downgrade",
-            "downgrade",
-            is_flag=True,
-            help="Take a lower serial than was here before.",
-        ),
-        click.option(
-            "--allow-unsigned", "unsigned", is_flag=True, help="Take a kit that nobody signed."
-        ),
-        click.option(
-            "--trust-on-first-use",
-            "first_use",
-            is_flag=True,
-            help="Take the key that the kit offers, and no other later.",
-        ),
-        click.option(
-            "--need",
-            type=int,
-            metavar="N",
-            help="So many keys must have signed it.  [default: as many as before, or 1]",
-        ),
-        click.option(
-            "--key",
-            "keys",
-            multiple=True,
-            metavar="KEY|FILE",
-            help="Public key that the kit must be signed with; one of them, if it is repeated.",
-        ),
-    ):
-        command = option(command)
-    return command  # type: ignore[return-value]
 
 
 @click.group(epilog=_EPILOG)
@@ -122,7 +68,7 @@ def verify(
 
     known = trust.load(places.trust_file(os.environ))
     root = places.kits_dir(os.environ, store_dir)
-    with working(_progress(quiet), "verifying", _total(files)) as advance:
+    with working(progress_of(quiet), "verifying", total(files)) as advance:
         head, faults = unpacking.verify(files, known, terms, root=root, advance=advance)
     if as_json:
         render.as_json({"faults": [dataclasses.asdict(fault) for fault in faults]})
@@ -141,16 +87,9 @@ def verify(
 @options.quietness
 def unpack(files: tuple[Path, ...], terms: Terms, store_dir: Path | None, quiet: bool) -> None:
     """Put a kit into the store and switch to it; all of it or nothing."""
-    from pyodide_offline.kits import places, starting, unpacking
-
-    root, trusted = places.kits_dir(os.environ, store_dir), places.trust_file(os.environ)
-    with working(_progress(quiet), "unpacking", _total(files)) as advance:
-        done = unpacking.unpack(files, root, trusted, terms, advance=advance)
-    if done.generation is None:
-        raise starting.refused(done.faults)
-    if quiet:
-        return
-    click.echo(f"{done.generation.name}: {done.written} blobs written, {done.kept} there before")
+    name, written, kept = placed(files, terms, store_dir, progress_of(quiet))
+    if not quiet:
+        click.echo(f"{name}: {written} blobs written, {kept} there before")
 
 
 @kit.command()
@@ -299,17 +238,6 @@ def _head(files: tuple[Path, ...]) -> Head:
     from pyodide_offline.kits import volumes
 
     return volumes.head(files)
-
-
-def _progress(quiet: bool) -> Progress:
-    return options.session(cache_dir=None, store_dir=None, quiet=quiet).progress
-
-
-def _total(files: tuple[Path, ...]) -> int | None:
-    """Return the bytes of regular files; a pipe has none that anybody knows."""
-    if not all(file.is_file() for file in files):
-        return None
-    return sum(file.stat().st_size for file in files)
 
 
 def _title(name: str, serial: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pyodide_offline.cli import kit, kit_sign, mirror_serve, options
+from pyodide_offline.cli import kit_sign, kit_taking, mirror_serve, options
 from pyodide_offline.cli.bars import megabytes, note
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def sync(
 @click.command("import", epilog=_IMPORT)
 @click.argument("files", nargs=-1, required=True, metavar="KIT...", type=_FILE)
 @placing
-@kit.trusting
+@kit_taking.trusting
 def import_(
     files: tuple[Path, ...],
     terms: Any,  # noqa: ANN401 - kits.trust.Terms, loaded late

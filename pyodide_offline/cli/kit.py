@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pyodide_offline.cli import kit_pack, kit_run, kit_sign, options, render, sizes
+from pyodide_offline.cli import kit_browser, kit_pack, kit_run, kit_sign, options, render, sizes
 from pyodide_offline.cli.bars import megabytes
 from pyodide_offline.cli.kit_taking import placed, progress_of, total, trusting
 from pyodide_offline.kits.reading import Head
@@ -46,6 +46,7 @@ def kit() -> None:
 
 
 kit.add_command(kit_pack.pack)
+kit.add_command(kit_browser.browser)
 kit.add_command(kit_run.run)
 kit.add_command(kit_sign.keygen)
 kit.add_command(kit_sign.sign)

@@ -60,6 +60,14 @@ Examples:
     metavar="KIT",
     help="Leave out what this kit has; it must be unpacked first.",
 )
+@click.option(
+    "--browser",
+    "folders",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="A folder of `browser build` that comes along; may be repeated.",
+)
 @click.option("--name", default="", help="The kit's name.  [default: the folder's]")
 @click.option("--serial", type=click.IntRange(min=0), default=1, help="Grows with each kit.")
 @options.proxying
@@ -76,6 +84,7 @@ def pack(
     key_files: tuple[Path, ...],
     volume_size: int | None,
     base: Path | None,
+    folders: tuple[Path, ...],
     name: str,
     serial: int,
     proxies: tuple[str, ...],
@@ -103,7 +112,9 @@ def pack(
         ca=ca,
         hand_on=True,
     )
-    order = feature.Order(targets, target_python, pin_now, name, serial)
+    for folder in folders:
+        _built(folder)
+    order = feature.Order(targets, target_python, pin_now, name, serial, folders)
     keys = kit_sign.secret_keys(key_files)
     target = output.absolute()
     made = feature.pack(
@@ -128,3 +139,17 @@ def _head(kit: Path | None) -> "Head | None":
     from pyodide_offline.kits.volumes import head
 
     return None if kit is None else head([kit])
+
+
+def _built(root: Path) -> None:
+    """Raise IntegrityError for a folder that is not as `browser build` made it."""
+    from pyodide_offline.errors import IntegrityError
+    from pyodide_offline.features.browser import folder
+
+    if faults := folder.faults(folder.read(root)):
+        first, more = faults[0], len(faults) - 1
+        raise IntegrityError(
+            f"{root} is not as it was built: {first.name} is {first.reason}."
+            + (f" ({more} more)" if more else ""),
+            next_step="Build it anew: pyodide-offline browser build",
+        )

@@ -18,7 +18,15 @@ from pyodide_offline.distribution import npmrc, pythonlock
 from pyodide_offline.distribution.npmlock import Package
 from pyodide_offline.distribution.pythonlock import Locked
 from pyodide_offline.errors import ProjectError
-from pyodide_offline.features.kit import archives, locks, planning, product, targets, workerside
+from pyodide_offline.features.kit import (
+    archives,
+    locks,
+    planning,
+    product,
+    targets,
+    trees,
+    workerside,
+)
 from pyodide_offline.features.kit.archives import Archive
 from pyodide_offline.features.kit.targets import Target
 from pyodide_offline.kits import manifest as manifests
@@ -40,13 +48,17 @@ _FILES = ("package.json", "package-lock.json", "pyproject.toml", "pylock.toml", 
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for: ``python`` is the series of the target's own Python."""
+    """What is asked for: ``python`` is the series of the target's own Python.
+
+    ``trees`` are folders that come along as they are.
+    """
 
     targets: tuple[str, ...] = ()
     python: str = ""
     pin_now: bool = False
     name: str = ""
     serial: int = 1
+    trees: tuple[Path, ...] = ()
 
 
 def pack(
@@ -111,6 +123,7 @@ def gather(session: Session, order: Order) -> list[Archive]:
     merged = {key: _united(key, one, found) for key, one in unique.items()}
     gathered = [archives.checked(one) for one in merged.values()]
     gathered.append(_plan(session, pins, worker, wanted, tools, python, gathered))
+    gathered += trees.packed(session, order.trees)
     return sorted(gathered, key=lambda one: one.item.key)
 
 

@@ -105,6 +105,11 @@ def made(
     session: Session, file: str, name: str, version: str, write: Callable[[Path], None]
 ) -> Archive:
     """Return a wheel that is made here, each time: its bytes are what runs now."""
+    return _wheel_item(kept(session, WHEEL, file, write), Wheel(name, version, file, "", None), ())
+
+
+def kept(session: Session, shelf: str, file: str, write: Callable[[Path], None]) -> Entry:
+    """Return a file that ``write`` makes, each time, in the store among its kind."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / file
         write(path)
@@ -116,8 +121,7 @@ def made(
 
         # Of its own name: another process may be reading an older one.
         name_there = f"{digest.short}-{file}"
-        entry = session.store.fill(WHEEL, name_there, produce, expected=digest)
-    return _wheel_item(entry, Wheel(name, version, file, "", None), ())
+        return session.store.fill(shelf, name_there, produce, expected=digest)
 
 
 def _wheel_item(entry: Entry, wanted: Wheel, targets: Iterable[str]) -> Archive:

@@ -3,15 +3,12 @@
 Each is one archive, the same for the same files: no times, owners or modes are kept.
 """
 
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pyodide_offline import archive, disk
-from pyodide_offline import digest as digests
 from pyodide_offline.errors import ProjectError, StorageError
 from pyodide_offline.features.kit import archives
 from pyodide_offline.features.kit.archives import Archive
@@ -73,16 +70,7 @@ def give_back(
 
 def _archive(session: Session, folder: Path, name: str) -> Archive:
     file = f"{name}.tar"
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "tree.tar"
-        _write(folder, path)
-        digest = digests.of_file(path)
-
-        def produce(target: Path) -> Mapping[str, Any]:
-            shutil.copyfile(path, target)
-            return {"source": "made here", "file": file}
-
-        entry = session.store.fill(f"kit-{KIND}", digest.hex, produce, expected=digest)
+    entry = archives.kept(session, f"kit-{KIND}", file, lambda path: _write(folder, path))
     return archives.file(entry, KIND, name, "", file)
 
 

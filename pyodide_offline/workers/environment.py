@@ -58,10 +58,11 @@ def of(
 def synced(
     session: Session, needs: Plan, found: Toolchain, binary: Path, series: str, python: str | None
 ) -> dict[str, str]:
-    """Have the worker's packages in place; return the variables that a later uv needs.
+    """Have the worker's packages in place; return the variables that a sync's uv needs.
 
-    ``series`` is the bundle's Python, ``python`` the one that was asked for instead of the
-    date's. Raises what a sync raises.
+    Only a command that syncs again gets them: any other uv of the user's is told nothing of
+    it, as in a project that was in sync before. ``series`` is the bundle's Python, ``python``
+    the one that was asked for instead of the date's. Raises what a sync raises.
     """
     worker, pywrangler = needs.worker, found.pywrangler
     if not (worker and pywrangler):
@@ -74,7 +75,8 @@ def synced(
     # pywrangler goes by the date, whatever Python the worker is run on.
     if python is not None:
         series = supply.dated_series(session, binary, worker.date, worker.flags)
-    return dict(sync.prepare(session, found, series, always=needs.syncs).environment)
+    report = sync.prepare(session, found, series, always=needs.syncs)
+    return dict(report.environment) if needs.syncs else {}
 
 
 def launcher(session: Session) -> Path:

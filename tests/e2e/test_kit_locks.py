@@ -79,8 +79,7 @@ def kit(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Packed:
     (project / "pyproject.toml").write_text(PYPROJECT)
     wanted = {"wrangler": DEFAULT_VERSION}
     (project / "package.json").write_text(json.dumps({"private": True, "devDependencies": wanted}))
-    # Both are for the worker's packages, which were brought just now, and not for a lock.
-    lock = "unset UV_OFFLINE UV_FIND_LINKS; uv lock && npm install --package-lock-only"
+    lock = "uv lock && npm install --package-lock-only"
     kits.ran(machine, "run", "-C", project, "--", "sh", "-c", lock)
     return kits.packed(machine, project)
 

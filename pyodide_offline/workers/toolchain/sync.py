@@ -43,7 +43,7 @@ _SDK = "workers-runtime-sdk"
 class SyncReport:
     """What was done: nothing because it was ``fresh``, ``left`` to pywrangler, ``synced``.
 
-    ``environment`` holds the variables that a later uv in this project needs.
+    ``environment`` holds the variables that another sync in this project needs.
     """
 
     action: Literal["fresh", "left", "synced"]

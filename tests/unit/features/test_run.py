@@ -87,9 +87,24 @@ def test_the_command_sees_shim_workerd_and_socket(session, project, chained):
     assert seen[shim.WORKERD] == str(project / "workerd")
     assert seen[shim.FOLDER] == str(session.cache_dir)
     assert os.access(seen["MINIFLARE_WORKERD_PATH"], os.X_OK)
-    assert (seen["CHAIN"], seen["UV_X"]) == ("yes", "1")
+    assert seen["CHAIN"] == "yes"
     assert seen["WRANGLER_SEND_METRICS"] == "false"
     assert not Path(seen[shim.SOCKET]).exists()
+
+
+def test_a_command_that_was_synced_for_gets_no_variables_of_the_sync(session, project, chained):
+    go(session, "sh", "-c", "echo ${UV_X-unset} > seen", "uv", "lock")
+    assert ("sync", "3.14", False) in chained
+    assert (project / "seen").read_text() == "unset\n"
+
+
+def test_pywranglers_own_sync_gets_them(session, project, chained):
+    pywrangler = project / "pywrangler"
+    pywrangler.write_text("#!/bin/sh\necho ${UV_X-unset} > seen\n")
+    pywrangler.chmod(0o755)
+    go(session, str(pywrangler), "sync")
+    assert ("sync", "3.14", True) in chained
+    assert (project / "seen").read_text() == "1\n"
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ _EPILOG = """\b
 Examples:
   pyodide-offline kit pack -o worker.kit --pin-now --sign kit.key
   pyodide-offline kit pack ../worker -o worker.kit --target linux-arm64
+  pyodide-offline kit pack --browser site -o site.kit    # no worker, outside a project
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument(
-    "project", type=click.Path(exists=True, file_okay=False, path_type=Path), default="."
+    "project", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False
 )
 @click.option(
     "-o",
@@ -76,7 +77,7 @@ Examples:
 @click.option("--offline", is_flag=True, help="Make no request: use what is in the store.")
 @options.quietness
 def pack(
-    project: Path,
+    project: Path | None,
     output: Path,
     targets: tuple[str, ...],
     target_python: str,
@@ -98,13 +99,16 @@ def pack(
     """Pack all that a project's Python worker needs into one file.
 
     Archives are kept as their makers published them, checked against the locks' own digests.
+    Without PROJECT it is the one here; where there is none, --browser packs its folders alone.
     """
     from pyodide_offline.features.kit import pack as feature
+    from pyodide_offline.workers.project import find_config
 
+    alone = bool(folders) and project is None and find_config(Path.cwd()) is None
     session = options.session(
         cache_dir=cache_dir,
         store_dir=store_dir,
-        project=project.resolve(),
+        project=(project or Path()).resolve(),
         offline=offline,
         quiet=quiet,
         proxies=proxies,
@@ -114,7 +118,7 @@ def pack(
     )
     for folder in folders:
         _built(folder)
-    order = feature.Order(targets, target_python, pin_now, name, serial, folders)
+    order = feature.Order(targets, target_python, pin_now, name, serial, folders, alone)
     keys = kit_sign.secret_keys(key_files)
     target = output.absolute()
     made = feature.pack(
@@ -124,7 +128,9 @@ def pack(
         files = _volumes(output) if volume_size else [output]
         size = megabytes(sum(file.stat().st_size for file in files))
         where = f"{files[0]} to {files[-1].name}" if volume_size else output
-        note(f"{where}: {len(made.items)} archives, {size}, for {', '.join(made.targets)}")
+        plural = "" if len(made.items) == 1 else "s"
+        fit = ", ".join(made.targets) or "any platform"
+        note(f"{where}: {len(made.items)} archive{plural}, {size}, for {fit}")
         note(f"kit.pyz in it has sha256:{made.parts['kit.pyz'].sha256}")
 
 

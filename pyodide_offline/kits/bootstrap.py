@@ -64,7 +64,8 @@ def provide(home: Path, items: Iterable[Item], places: Mapping[str, Path]) -> Pa
     if installer is None or not any(name.startswith("pyodide_offline-") for name in wheels):
         raise UnsupportedError(
             "This kit does not bring the program that runs it.",
-            next_step="Make it anew with: pyodide-offline kit pack",
+            next_step="Make it anew with: pyodide-offline kit pack. From a kit of folders only: "
+            "pyodide-offline kit browser",
         )
     home.parent.mkdir(parents=True, exist_ok=True)
     with (

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pyodide_offline import digest as digests
-from pyodide_offline.errors import StorageError
-from pyodide_offline.features.kit import addresses, loopback, placing, syncing
+from pyodide_offline.errors import StorageError, UnsupportedError
+from pyodide_offline.features.kit import addresses, loopback, placing, syncing, trees
 from pyodide_offline.features.kit.authority import Authority
 from pyodide_offline.features.kit.loopback import Served
 from pyodide_offline.features.kit.shelf import Shelf
@@ -76,8 +76,15 @@ def fill(session: Session, contents: Contents) -> str | None:
     """Bring what the project's worker needs into the store; return the wrangler to run.
 
     None means the project's own, or the one that is managed anyway. ``session`` is
-    ``session_for``'s. Raises what bringing raises.
+    ``session_for``'s. Raises UnsupportedError for a kit of folders only, and what bringing
+    raises.
     """
+    if contents.items and all(item.kind == trees.KIND for item in contents.items):
+        names = ", ".join(item.name for item in contents.items)
+        raise UnsupportedError(
+            f"This kit has no programs, so nothing can be run from it: it holds {names}.",
+            next_step="For the folder type: pyodide-offline kit browser -o DIR",
+        )
     with Crew() as crew:
         return _fill(session, contents, crew)
 

@@ -50,7 +50,7 @@ _FILES = ("package.json", "package-lock.json", "pyproject.toml", "pylock.toml", 
 class Order:
     """What is asked for: ``python`` is the series of the target's own Python.
 
-    ``trees`` are folders that come along as they are.
+    ``trees`` are folders that come along as they are, or ``alone``, without any worker.
     """
 
     targets: tuple[str, ...] = ()
@@ -59,6 +59,7 @@ class Order:
     name: str = ""
     serial: int = 1
     trees: tuple[Path, ...] = ()
+    alone: bool = False
 
 
 def pack(
@@ -70,25 +71,26 @@ def pack(
     base: "Head | None" = None,
     volume_size: int | None = None,
 ) -> Manifest:
-    """Write a kit of the project, or its volumes, without what ``base`` has; return its manifest.
+    """Write a kit of what is ordered, or its volumes, without what ``base`` has.
 
-    Raises ProjectError, IntegrityError and what bringing archives raises.
+    Returns its manifest. Raises ProjectError, IntegrityError and what bringing archives raises.
     """
     from pyodide_offline.kits import writing
 
     found = gather(session, order)
     items = tuple(one.item for one in found)
+    named = order.trees[0].resolve().name if order.alone else session.project.name
     total = sum({one.item.sha256: one.item.size for one in found}.values())
     with working(session.progress, f"Writing {target.name}", total) as advance:
         return writing.write(
             target,
             Manifest(
-                name=order.name or session.project.name or "kit",
+                name=order.name or named or "kit",
                 serial=order.serial,
                 items=items,
                 targets=tuple(one.name for one in _targets(order)),
                 created=manifests.timestamp(int(os.environ.get("SOURCE_DATE_EPOCH", "0"))),
-                project=_digests(session.project),
+                project={} if order.alone else _digests(session.project),
             ),
             {one.item.sha256: one.path for one in found},
             keys=keys,
@@ -100,6 +102,14 @@ def pack(
 
 def gather(session: Session, order: Order) -> list[Archive]:
     """Return every archive, brought into the store and checked, sorted as a manifest is."""
+    found = trees.packed(session, order.trees)
+    if not order.alone:
+        found += _worker(session, order)
+    return sorted(found, key=lambda one: one.item.key)
+
+
+def _worker(session: Session, order: Order) -> list[Archive]:
+    """Return every archive of the project's worker, and the plan for them."""
     worker = project.read(session.project)
     if not worker.is_python:
         raise ProjectError(
@@ -122,9 +132,7 @@ def gather(session: Session, order: Order) -> list[Archive]:
     unique = {one.item.key: one for one in found}
     merged = {key: _united(key, one, found) for key, one in unique.items()}
     gathered = [archives.checked(one) for one in merged.values()]
-    gathered.append(_plan(session, pins, worker, wanted, tools, python, gathered))
-    gathered += trees.packed(session, order.trees)
-    return sorted(gathered, key=lambda one: one.item.key)
+    return [*gathered, _plan(session, pins, worker, wanted, tools, python, gathered)]
 
 
 def _plan(
@@ -261,7 +269,8 @@ def _chosen(
 
 def _targets(order: Order) -> list[Target]:
     if not order.targets:
-        return [targets.here(sys.platform, platform.machine())]
+        # A folder is the same for every platform.
+        return [] if order.alone else [targets.here(sys.platform, platform.machine())]
     return [targets.named(name) for name in dict.fromkeys(order.targets)]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pyodide_offline.errors import IntegrityError, StorageError
+from pyodide_offline.errors import IntegrityError, StorageError, UnsupportedError
 from pyodide_offline.features.kit import filling
 from pyodide_offline.kits.manifest import Item
 from pyodide_offline.network import authorities, cafile
@@ -57,6 +57,13 @@ def test_a_worker_gets_all_of_it_and_nobody_outside_is_asked(session, asked):
         "series": "3.14",
         "reachable": False,
     }
+
+
+def test_a_kit_of_folders_only_says_so_before_anything_is_asked(session, asked):
+    with pytest.raises(UnsupportedError, match="holds site") as error:
+        filling.fill(session, contents([item("tree", "site", "")]))
+    assert "kit browser" in error.value.next_step
+    assert asked == {}
 
 
 def test_the_locks_wrangler_is_brought_where_it_is_another(session, asked):

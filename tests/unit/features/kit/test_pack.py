@@ -219,6 +219,20 @@ def test_a_worker_without_python_needs_no_kit(project, tmp_path):
     assert not (tmp_path / "one.kit").exists()
 
 
+def test_folders_alone_need_no_worker_and_are_for_any_platform(session, tmp_path, monkeypatch):
+    monkeypatch.setattr(chain, "get", None)
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "index.html").write_text("<html>")
+    (session.project / "package-lock.json").write_text("{}")
+    alone = pack.Order(trees=(site,), alone=True)
+    made = pack.pack(session, tmp_path / "one.kit", alone)
+    assert [(item.kind, item.name, item.targets) for item in made.items] == [("tree", "site", ())]
+    assert (made.name, made.targets, made.project) == ("site", (), {})
+    named = pack.pack(session, tmp_path / "two.kit", replace(alone, targets=("linux-arm64",)))
+    assert named.targets == ("linux-arm64",)
+
+
 def test_a_package_without_a_wheel_for_a_target_is_an_error(project, tmp_path, monkeypatch):
     wheel = Wheel("x", "1", "x-1-cp311-cp311-win_amd64.whl", "", of_bytes(b""), "/nowhere")
     monkeypatch.setattr(locks, "wheels", lambda *_, **__: (Locked("x", "1", (wheel,)),))

@@ -5,8 +5,9 @@
     python benchmarks/mirror.py memory     # one front, 200 misses of 14 MB under way
     python benchmarks/mirror.py hits       # against nginx, interleaved; wrk is needed
 
-nginx sends the same files with sendfile; with --accel, nginx stands before our front too and
-sends what it names (X-Accel-Redirect).
+nginx sends the same files with sendfile. With --before, nginx stands before our front too: as
+examples/mirror/nginx.conf has it (linked: it asks only for what is not held), or sending what
+the front names in each answer (accel: X-Accel-Redirect).
 """
 
 import argparse
@@ -15,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.peers.crowd import NAME, PATH, Fronts, Seen, crowd, upstream
+from tests.peers.nginx import example, nginx
 from tests.peers.stores import seaweedfs
 
 SIZE = 14 << 20
@@ -77,7 +78,7 @@ def memory(folder: Path, misses: int, seconds: float) -> None:
         print(f"  most memory {running.memory() >> 20} MB (idle {idle >> 20} MB)")
 
 
-def hits(folder: Path, rounds: int, seconds: float, *, accel: bool) -> None:
+def hits(folder: Path, rounds: int, seconds: float, before: str) -> None:
     """Compare with nginx's sendfile: the same files, the same connections, in turn."""
     ratios: dict[str, list[float]] = {}
     for label, size in SIZES.items():
@@ -85,24 +86,53 @@ def hits(folder: Path, rounds: int, seconds: float, *, accel: bool) -> None:
         place.mkdir()
         body = os.urandom(size)
         cache = place / "front0" / "own" / "mirror"
-        arguments = ["--rate", "0", *(["--x-accel", f"/held/={cache}"] if accel else [])]
+        told = {"accel": ["--x-accel", f"/held/={cache}"], "linked": ["--nginx-root", f"{place}/n"]}
+        arguments = ["--rate", "0", *told.get(before, [])]
+        plain = f"server {{ listen 127.0.0.1:PORT; root {place}; sendfile on; tcp_nopush on; }}"
         with (
             upstream(place, body, seconds=0) as slow,
             Fronts(place, str(cache / "depot"), slow.url, 1, arguments=arguments) as running,
+            nginx(place / "nginx", plain) as peer,
+            _before(before, place, running.urls[0], cache) as ours,
         ):
-            (url,) = running.urls
-            crowd([f"{url}{PATH}"], 1, body)
-            time.sleep(1)
-            with nginx(place, url, cache) as peer:
-                ours = f"{peer}{PATH}" if accel else f"{url}{PATH}"
-                crowd([ours], 1, body)
-                for _ in range(rounds):
-                    theirs = wrk(f"{peer}/sent", seconds)
-                    mine = wrk(ours, seconds)
-                    ratios.setdefault(label, []).append(mine / theirs)
-                    print(f"  {label:>6}: nginx {theirs:8.0f}/s  ours {mine:8.0f}/s", flush=True)
+            for _ in range(3):
+                crowd([f"{ours}{PATH}"], 1, body)
+            for _ in range(rounds):
+                theirs = wrk(f"{peer}/sent", seconds)
+                mine = wrk(f"{ours}{PATH}", seconds)
+                ratios.setdefault(label, []).append(mine / theirs)
+                print(f"  {label:>6}: nginx {theirs:8.0f}/s  ours {mine:8.0f}/s", flush=True)
     for label, found in ratios.items():
         print(f"{label:>6}: {statistics.median(found):.2f} of nginx's rate")
+
+
+@contextmanager
+def _before(kind: str, place: Path, front: str, held: Path) -> Iterator[str]:
+    """Yield the address to ask: the front's, or nginx's before it."""
+    server = front.removeprefix("http://")
+    if not kind:
+        yield front
+        return
+    servers = (
+        f"upstream mirror {{ server {server}; keepalive 32; }}"
+        f"server {{ listen 127.0.0.1:PORT; sendfile on; tcp_nopush on;"
+        f"location /npm/ {{ proxy_pass http://mirror; proxy_http_version 1.1;"
+        f'proxy_set_header Connection ""; proxy_set_header Host $http_host; }}'
+        f"location /held/ {{ internal; alias {held}/; }} }}"
+    )
+    if kind == "linked":
+        servers = example(
+            "nginx.conf",
+            {
+                "127.0.0.1:8417": server,
+                "/var/cache/pyodide-mirror/nginx/open": f"{place}/n/open",
+                "listen 80;": "listen 127.0.0.1:PORT;",
+                "listen 80 default_server;": "listen 127.0.0.1:PORT default_server;",
+                "mirror.example.com;": "127.0.0.1;",
+            },
+        )
+    with nginx(place / "before", servers) as address:
+        yield address
 
 
 def wrk(url: str, seconds: float) -> float:
@@ -114,36 +144,6 @@ def wrk(url: str, seconds: float) -> float:
     return float(out.split("Requests/sec:")[1].split()[0])
 
 
-@contextmanager
-def nginx(folder: Path, front: str, held: Path) -> Iterator[str]:
-    """Run nginx: the folder's files by sendfile, the mirror behind it."""
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as chosen:
-        port = chosen.getsockname()[1]
-    temporary = " ".join(
-        f"{kind}_temp_path {folder}/t;"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    config = folder / "nginx.conf"
-    config.write_text(
-        f"daemon off; user root; worker_processes 2; pid {folder}/nginx.pid;"
-        f"error_log {folder}/nginx.log; events {{ worker_connections 1024; }}"
-        f"http {{ access_log off; sendfile on; tcp_nopush on; {temporary}"
-        f"upstream mirror {{ server {front.removeprefix('http://')}; keepalive 32; }}"
-        f"server {{ listen 127.0.0.1:{port}; root {folder};"
-        f"location /npm/ {{ proxy_pass http://mirror; proxy_http_version 1.1;"
-        f'proxy_set_header Connection ""; proxy_set_header Host $http_host; }}'
-        f"location /held/ {{ internal; alias {held}/; }} }} }}"
-    )
-    with subprocess.Popen(["nginx", "-c", str(config)]) as child:
-        try:
-            time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            child.terminate()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -153,14 +153,14 @@ def main() -> None:
     parser.add_argument("--fronts", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of one upstream fetch")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--accel", action="store_true")
+    parser.add_argument("--before", choices=["accel", "linked"], default="", help="nginx before us")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mirror-benchmark-") as name:
         folder = Path(name)
         if options.what == "memory":
             memory(folder, options.clients, options.seconds)
         elif options.what == "hits":
-            hits(folder, options.rounds, 3, accel=options.accel)
+            hits(folder, options.rounds, 3, options.before)
         else:
             poison = options.what == "poison"
             stampede(folder, options.clients, options.fronts, options.seconds, poison=poison)

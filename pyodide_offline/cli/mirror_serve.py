@@ -142,6 +142,13 @@ def require_extra() -> None:
     metavar="/PREFIX/=DIR",
     help="Behind nginx: let it send what lies in DIR, which it has at /PREFIX/.",
 )
+@click.option(
+    "--nginx-root",
+    "links",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Behind nginx: keep links to held files in DIR, which it sends without asking.",
+)
 @options.proxying
 @options.trusting
 @options.storage
@@ -168,6 +175,7 @@ def serve(
     rate: float,
     single_front: bool,
     accel: tuple[str, ...],
+    links: Path | None,
     proxies: tuple[str, ...],
     pac: str | None,
     ca: tuple[Path, ...],
@@ -181,7 +189,7 @@ def serve(
     Ends with Ctrl-C or SIGTERM, after what is under way.
     """
     require_extra()
-    from pyodide_offline.features.mirror import access, tokens
+    from pyodide_offline.features.mirror import access, listening, tokens
     from pyodide_offline.features.mirror import serve as feature
     from pyodide_offline.features.mirror.events import Detail, Events
     from pyodide_offline.features.mirror.limits import Limits
@@ -200,7 +208,7 @@ def serve(
         verbose=verbose,
     )
     here = session.store.root / "mirror"
-    host, _, unix = feature.address(listen)
+    host, _, unix = listening.address(listen)
     rules = access.rules(
         "" if unix else host,
         token_file or tokens.file(session.environ),
@@ -231,6 +239,7 @@ def serve(
             Path(folder).absolute(): prefix
             for prefix, folder in (pair(one, "--x-accel") for one in accel)
         },
+        links=links.absolute() if links else None,
     )
 
     def ready(address: str) -> None:

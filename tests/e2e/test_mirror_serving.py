@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import urllib.request
 
 import pytest
@@ -15,6 +14,7 @@ import trustme
 from pyodide_offline.errors import DepotDownError
 from pyodide_offline.features.mirror import opening
 from tests.peers.crowd import PATH, Fronts, crowd, upstream
+from tests.peers.nginx import nginx
 from tests.peers.stores import seaweedfs
 
 pytestmark = pytest.mark.e2e
@@ -149,35 +149,17 @@ def test_nginx_sends_what_the_front_names(tmp_path):
         ) as fronts,
     ):
         (front,) = fronts.urls
-        with socket.create_server(("127.0.0.1", 0)) as chosen:
-            port = chosen.getsockname()[1]
-        config = tmp_path / "nginx.conf"
-        temporary = " ".join(
-            f"{kind}_temp_path '{tmp_path}/t';"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        user = "user root;" if os.getuid() == 0 else ""
-        config.write_text(
-            f"daemon off; {user} pid '{tmp_path}/pid'; error_log '{tmp_path}/nginx.log';"
-            f"events {{}} http {{ access_log '{tmp_path}/access'; {temporary}"
-            f"server {{ listen 127.0.0.1:{port};"
+        servers = (
+            f"server {{ listen 127.0.0.1:PORT;"
             f"location / {{ proxy_pass {front}; proxy_set_header Host $http_host; }}"
-            f"location /held/ {{ internal; alias '{tmp_path}/depot/'; }} }} }}"
+            f"location /held/ {{ internal; alias '{tmp_path}/depot/'; }} }}"
         )
-        with subprocess.Popen(["nginx", "-c", str(config)]) as child:
-            try:
-                while True:
-                    with socket.socket() as trying:
-                        if trying.connect_ex(("127.0.0.1", port)) == 0:
-                            break
-                    assert child.poll() is None, (tmp_path / "nginx.log").read_text()
-                url = f"http://127.0.0.1:{port}{PATH}"
-                for _ in range(3):
-                    (seen,) = crowd([url], 1, BODY)
-                    assert (seen.status, seen.right) == (200, True)
-                opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-                asked = urllib.request.Request(url, headers={"Range": "bytes=5-9"})
-                with opener.open(asked) as answer:
-                    assert (answer.status, answer.read()) == (206, BODY[5:10])
-            finally:
-                child.terminate()
+        with nginx(tmp_path / "nginx", servers) as peer:
+            url = peer + PATH
+            for _ in range(3):
+                (seen,) = crowd([url], 1, BODY)
+                assert (seen.status, seen.right) == (200, True)
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            asked = urllib.request.Request(url, headers={"Range": "bytes=5-9"})  # noqa: S310
+            with opener.open(asked) as answer:
+                assert (answer.status, answer.read()) == (206, BODY[5:10])

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from pyodide_offline import digest as digests
 from pyodide_offline.features.mirror.events import Events
 from pyodide_offline.features.mirror.growing import CHUNK, Growing
+from pyodide_offline.features.mirror.links import Links
 from pyodide_offline.features.mirror.pull import Pull
 from pyodide_offline.features.mirror.replies import Receive, Scope, Send, header
 from pyodide_offline.features.mirror.wanted import Held, Want
@@ -43,10 +44,16 @@ class _Hot:
 
 
 class Hits:
-    """``accel`` maps folders to the internal address under which nginx has them."""
+    """``accel`` maps folders to the internal address under which nginx has them.
 
-    def __init__(self, events: Events, accel: Mapping[Path, str] | None = None) -> None:
+    ``links`` are what nginx sends without asking.
+    """
+
+    def __init__(
+        self, events: Events, accel: Mapping[Path, str] | None = None, links: Links | None = None
+    ) -> None:
         self._events = events
+        self._links = links
         self._accel = dict(accel or {})
         self._small: OrderedDict[str, bytes] = OrderedDict()
         self._room = ROOM
@@ -92,6 +99,8 @@ class Hits:
     async def held(self, scope: Scope, send: Send, kind: str, file: Held) -> None:
         """Answer with a file that is held."""
         self._events.hit(kind)
+        if self._links is not None:
+            self._links.add(scope["path"], file)
         etag = f'"{file.integrity}"'
         headers = _headers(file.content_type, etag)
         if _unchanged(scope, etag):

@@ -6,15 +6,13 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyodide_offline.errors import NetworkError, SettingsError
-from pyodide_offline.features.mirror import opening, state
+from pyodide_offline.features.mirror import links, listening, opening, state
 from pyodide_offline.features.mirror import origins as upstreams
 from pyodide_offline.features.mirror.app import Mirror
 from pyodide_offline.features.mirror.bundles import Bundles
@@ -28,6 +26,7 @@ from pyodide_offline.features.mirror.hits import Hits
 from pyodide_offline.features.mirror.indexing import FRESH, Indexing
 from pyodide_offline.features.mirror.leases import Leases
 from pyodide_offline.features.mirror.ledger import Ledger
+from pyodide_offline.features.mirror.links import Links
 from pyodide_offline.features.mirror.npm import Npm
 from pyodide_offline.features.mirror.pages import pages
 from pyodide_offline.features.mirror.pull import Pull
@@ -48,7 +47,8 @@ class Settings:
     """What an operator says.
 
     ``store`` is the depot's URL or folder, ``cache`` the folder of this front alone;
-    ``upstreams`` are --upstream by kind, ``accel`` folders by their address in nginx.
+    ``upstreams`` are --upstream by kind, ``accel`` folders by their address in nginx,
+    ``links`` the folder of links that nginx reads.
     """
 
     store: str
@@ -66,6 +66,7 @@ class Settings:
     signing_key: Path | None = None
     trusted: Sequence[str] = ()
     accel: Mapping[Path, str] = field(default_factory=dict)
+    links: Path | None = None
     rules: Rules = field(default_factory=Rules)
 
 
@@ -113,7 +114,12 @@ async def front(session: Session, settings: Settings, events: Events) -> AsyncIt
         offline=settings.offline or session.offline,
     )
     indexing = Indexing(pull, upstream, ledger.admit, check=ledger.check, fresh=settings.fresh)
-    hits = Hits(events, settings.accel)
+    linked = None
+    if settings.links:
+        guarded = settings.rules.tokens is not None
+        linked = Links(settings.links / (links.TOKENS if guarded else links.OPEN), cache.known)
+        folders.enter_context(linked.watched())
+    hits = Hits(events, settings.accel, linked)
     npm = Npm(pull, indexing, hits, known)
     simple = Simple(pull, indexing, hits, known)
     bundles = Bundles(pull, hits, known, ledger.admit, check=ledger.check)
@@ -129,9 +135,18 @@ async def front(session: Session, settings: Settings, events: Events) -> AsyncIt
         base=settings.base,
         pages=pages(depot, events, health),
     )
-    guarded = Guard(app, settings.rules, events)
     try:
-        yield Front(guarded, depot, pull, indexing, ledger, health, events, npm, simple)
+        yield Front(
+            Guard(app, settings.rules, events),
+            depot,
+            pull,
+            indexing,
+            ledger,
+            health,
+            events,
+            npm,
+            simple,
+        )
     finally:
         await ledger.close()
         await pull.close()
@@ -177,7 +192,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    with _reserved(settings.listen) as (host, port, unix):
+    with listening.reserved(settings.listen) as (host, port, unix):
         async with front(session, settings, events) as made:
             server = Server(
                 made.app,
@@ -196,7 +211,7 @@ async def _serve(
             serving = asyncio.create_task(server.serve())
             ending = asyncio.create_task(stopping.wait())
             try:
-                await _listening(host, port, unix, serving)
+                await listening.taking(host, port, unix, serving)
                 scheme = "https" if settings.certificate else "http"
                 name = f"[{host}]" if ":" in host else host
                 where = settings.listen if unix else f"{scheme}://{name}:{port}"
@@ -210,65 +225,6 @@ async def _serve(
                 server.stop()  # type: ignore[no-untyped-call]
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(serving, STOP_WITHIN)
-
-
-@contextmanager
-def _reserved(listen: str) -> Iterator[tuple[str, int, Path | None]]:
-    """Yield host, port and socket file, the port being ours: 0 is chosen here, once.
-
-    It is held by a socket that does not listen; the server's own is bound beside it.
-    """
-    host, port, unix = address(listen)
-    if unix:
-        yield host, port, unix
-        return
-    try:
-        family, kind, number, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, number) as alone:
-            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            alone.bind(where)
-            where = alone.getsockname()
-        holder = socket.socket(family, kind, number)
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        holder.bind(where)
-    except OSError as error:
-        raise NetworkError(
-            f"Nothing can be listened to at {listen}.",
-            why=f"{error.strerror or error}.",
-            next_step="Name another address with --listen.",
-        ) from error
-    with holder:
-        yield str(where[0]), int(where[1]), None
-
-
-async def _listening(
-    host: str, port: int, unix: Path | None, serving: "asyncio.Task[None]"
-) -> None:
-    """Wait until the server takes connections. Raises NetworkError if it ends before."""
-    while not serving.done():
-        with suppress(OSError):
-            asked = (
-                asyncio.open_unix_connection(unix) if unix else asyncio.open_connection(host, port)
-            )
-            _, writer = await asked
-            writer.close()
-            return
-        await asyncio.sleep(0.01)
-    cause = serving.exception()
-    raise NetworkError("The mirror's server did not start.", why=f"{cause}") from cause
-
-
-def address(listen: str) -> tuple[str, int, Path | None]:
-    """Read --listen: HOST:PORT, [IPV6]:PORT, PORT or unix:PATH. Raises SettingsError."""
-    if listen.startswith("unix:"):
-        return "127.0.0.1", 0, Path(listen.removeprefix("unix:"))
-    host, _, port = listen.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
-        raise SettingsError(
-            f"{listen!r} is no address to listen at.",
-            next_step="Name it as 127.0.0.1:8417, [::1]:8417 or unix:/run/mirror.sock.",
-        )
-    return host.strip("[]") or "127.0.0.1", int(port), None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from pyodide_offline.errors import NetworkError, SettingsError
+from pyodide_offline.errors import NetworkError
 from pyodide_offline.features.mirror import serve
 from pyodide_offline.features.mirror.events import Events
 from pyodide_offline.features.mirror.serve import Settings
@@ -68,22 +68,3 @@ def test_a_port_that_is_taken_is_said(session, tmp_path):
         server.close()
 
     played(scene)
-
-
-@pytest.mark.parametrize(
-    ("text", "meant"),
-    [
-        ("127.0.0.1:80", ("127.0.0.1", 80, None)),
-        ("[::1]:80", ("::1", 80, None)),
-        (":80", ("127.0.0.1", 80, None)),
-        ("80", ("127.0.0.1", 80, None)),
-    ],
-)
-def test_addresses(text, meant):
-    assert serve.address(text) == meant
-
-
-@pytest.mark.parametrize("text", ["", "host", "host:", "host:x", "host:70000"])
-def test_what_is_no_address(text):
-    with pytest.raises(SettingsError):
-        serve.address(text)

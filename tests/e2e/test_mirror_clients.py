@@ -45,7 +45,11 @@ PARTS = (
     "libopenssl-1.1.1w",
 )  # fmt: skip
 # wrangler's own calls home have nowhere to go there.
-QUIET = {"CLOUDFLARE_CF_FETCH_ENABLED": "false", "WRANGLER_SEND_METRICS": "false"}
+QUIET = {
+    "CLOUDFLARE_CF_FETCH_ENABLED": "false",
+    "WRANGLER_SEND_METRICS": "false",
+    "WRANGLER_HIDE_BANNER": "true",  # it asks for a newer wrangler
+}
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +237,13 @@ def test_an_unmodified_workerd_without_digests_takes_its_bundle_under_cloudflare
                 bridges={443: ("127.0.0.1", mirror.port)},
                 hosts=[ORIGIN],
                 cwd=project,
-                env={**machine.env, **QUIET, "SSL_CERT_FILE": str(tmp_path / "ca.pem")},
+                env={
+                    **machine.env,
+                    **QUIET,
+                    "SSL_CERT_FILE": str(tmp_path / "ca.pem"),
+                    # What wrangler asked on another day, it finds in the machine's own.
+                    "TMPDIR": str(tmp_path),
+                },
                 pages=["/"],
                 port=PORT,
             )

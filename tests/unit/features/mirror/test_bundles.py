@@ -20,8 +20,7 @@ def test_the_first_one_stays(session, tmp_path):
             where = {"upstreams": {"bundles": registry.url, "pypi": registry.url}}
             async with front(session, tmp_path / "1", store=tmp_path / "depot", **where) as made:
                 assert (await ask(made.app, f"/{NAME}")).body == b"first" * 50_000
-                while made.pull.under_way:
-                    await ask(made.app, "/healthz")
+                await made.pull.idle()
                 assert (await ask(made.app, f"/{NAME}")).body == b"first" * 50_000
                 held = made.pull.held("bundle", NAME)
                 assert held

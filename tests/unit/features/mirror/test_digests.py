@@ -13,8 +13,7 @@ def test_by_digest(session, tmp_path):
                 hex_digits = digests.of_bytes(body).hex
                 assert (await ask(made.app, f"/sha256/{hex_digits}")).status == 404
                 await ask(made.app, "/npm/a/-/a-1.0.0.tgz")
-                while made.pull.under_way:
-                    await ask(made.app, "/healthz")
+                await made.pull.idle()
                 assert (await ask(made.app, f"/sha256/{hex_digits}")).body == body
                 for path in (f"/sha256/{hex_digits.upper()}", "/sha256/x", "/sha256/"):
                     assert (await ask(made.app, path)).status == 404

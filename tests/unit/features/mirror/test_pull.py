@@ -92,7 +92,7 @@ def test_a_poisoned_upstream_reaches_nobody_and_is_not_kept(session, tmp_path):
                 # The next good one works, once what failed stands no more.
                 registry.script("/a/-/a-1.0.0.tgz", Answer(200, BODY))
                 for each in (one, two):
-                    await idle(each)
+                    await each.pull.idle()
                     each.pull._failed._errors.clear()
                 answers = await many([one.app, two.app], 10)
                 assert all(got.body == BODY for got in answers)
@@ -108,8 +108,7 @@ def test_a_front_whose_depot_is_down_fetches_and_goes_on(session, tmp_path, monk
                 await ask(made.app, "/npm/a", headers={"accept": SHORT})
                 broken(made.depot, monkeypatch)
                 assert (await ask(made.app, PATH)).body == BODY
-                while made.pull.under_way:
-                    await asyncio.sleep(0.01)
+                await made.pull.idle()
                 assert (await ask(made.app, PATH)).path  # out of the cache
                 assert fetches(registry) == 1
 
@@ -141,13 +140,8 @@ def test_a_lost_blob_is_fetched_again(session, tmp_path):
     played(scene)
 
 
-async def idle(made):
-    while made.pull.under_way:
-        await asyncio.sleep(0.01)
-
-
 async def settled(made):
-    await idle(made)
+    await made.pull.idle()
     held = made.pull.held("npm", "a/-/a-1.0.0.tgz")
     assert held
     return held
@@ -229,7 +223,7 @@ def test_whole_waits_and_raises(session, tmp_path):
                 want = await _want(made, "a", "a-1.0.0.tgz")
                 with pytest.raises(IntegrityError):
                     await made.pull.whole(want)
-                await idle(made)
+                await made.pull.idle()
                 upstream(registry)
                 made.pull._failed.forget(want.key)
                 assert (await made.pull.whole(want)).size == len(BODY)

@@ -2,7 +2,7 @@
 
 import click
 
-from pyodide_offline.cli import mirror_content, mirror_serve, mirror_trust
+from pyodide_offline.cli import mirror_content, mirror_prune, mirror_serve, mirror_trust
 
 _EPILOG = """\b
 Examples:
@@ -24,3 +24,4 @@ mirror.add_command(mirror_content.export)
 mirror.add_command(mirror_trust.token)
 mirror.add_command(mirror_trust.accept)
 mirror.add_command(mirror_trust.audit)
+mirror.add_command(mirror_prune.prune)

@@ -129,7 +129,7 @@ def accept(
     mirror_serve.require_extra()
     from pyodide_offline.features.mirror import oversight
 
-    office = _office(mirror_content.session_of(cache_dir, store_dir, quiet, verbose), place)
+    office = office_of(mirror_content.session_of(cache_dir, store_dir, quiet, verbose), place)
     pinned, refused = oversight.pending(office, kind, name)
     given = digest or next((one.given for one in refused if one.version == version), "")
     if given:
@@ -170,7 +170,7 @@ def audit(
 
     session = mirror_content.session_of(cache_dir, store_dir, quiet, verbose)
     with working(session.progress, "auditing", None) as advance:
-        report = oversight.audit(_office(session, place), heads, advance)
+        report = oversight.audit(office_of(session, place), heads, advance)
     head = f"{report.head.number}:{report.head.sha256}"
     if as_json:
         record = {**dataclasses.asdict(report), "head": head}
@@ -189,7 +189,8 @@ def audit(
     return starting.bits(report.faults)
 
 
-def _office(session: "Session", place: "Place") -> "Office":
+def office_of(session: "Session", place: "Place") -> "Office":
+    """Return the store that an operator means, and with which keys."""
     from pyodide_offline.features.mirror.oversight import Office
 
     settings = mirror_content.settings_of(session, place)

@@ -24,8 +24,6 @@ from pyodide_offline.kits.reading import CORRUPT, INCOMPLETE, UNTRUSTED, Fault
 from pyodide_offline.kits.signature import PublicKey
 
 LOG = "log"
-# Below refs/, and no names of upstreams'.
-OWN = frozenset({"chain", "chain-head", "pins", "pending", "health", "depot"})
 _AT_ONCE = 4
 _Package = tuple[str, str]
 _T = TypeVar("_T")
@@ -281,7 +279,7 @@ class Audit:
     async def _values(self, prefix: str) -> AsyncIterator[tuple[str, bytes]]:
         """Yield keys and values below a prefix; of refs/ itself those of upstreams' names."""
         async for entry in self._depot.list(prefix):
-            if prefix == names.REFS and entry.key.split("/")[1] in OWN:
+            if prefix == names.REFS and entry.key.split("/")[1] in refs.OWN:
                 continue
             try:
                 found = await self._depot.get(entry.key)

@@ -7,7 +7,7 @@ then taken over by compare-and-swap on that value, which one of any number of wa
 and which the former holder, if it lives, notices at its next beat.
 
 A lease given back stays as an object that says so, to be taken at once: removing it could
-remove the lease of the next holder. ``sweep`` removes the old ones.
+remove the lease of the next holder. `pruning` removes those that nobody took for a day.
 
 A lease saves work, it protects nothing: a holder that was stopped for longer than a term
 may wake up and go on beside the next one. What both write is create-only and verified.
@@ -69,20 +69,6 @@ class Leases:
             return None
         self._seen.pop(key, None)
         return Lease(self, key, etag, value)
-
-    async def sweep(self) -> int:
-        """Remove leases that were given back; return how many. Raises DepotDownError.
-
-        A front that takes one at this very moment loses it, and does its work beside
-        another: so this is for quiet hours, not for each release.
-        """
-        count = 0
-        async for entry in self.depot.list(names.LEASES):
-            found = await self.depot.get(entry.key)
-            if found is not None and found[0] == _FREE:
-                await self.depot.remove(entry.key)
-                count += 1
-        return count
 
     def _value(self, beat: int, token: str = "") -> bytes:
         return json.dumps(

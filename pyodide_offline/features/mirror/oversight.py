@@ -1,4 +1,4 @@
-"""What an operator does about trust: accepts a change, holds the store to its log.
+"""What an operator does: accepts a change, holds the store to its log, has it pruned.
 
 Each opens the store for itself; fronts may go on meanwhile.
 """
@@ -17,6 +17,7 @@ from pyodide_offline.features.mirror.chain import Link
 from pyodide_offline.features.mirror.depot import Depot
 from pyodide_offline.features.mirror.events import Events
 from pyodide_offline.features.mirror.ledger import Pending
+from pyodide_offline.features.mirror.pruning import DAY_S, Pruned, Pruning
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,19 @@ def audit(
             return await Audit(depot, keys, [*links, last], advance).run()
 
     return asyncio.run(look())
+
+
+def prune(office: Office, days: float, *, dry: bool = False) -> Pruned:
+    """Remove from a store what nobody has needed for so many days; ``dry`` only counts.
+
+    Raises StorageError for a name that cannot be read, DepotDownError.
+    """
+
+    async def remove() -> Pruned:
+        async with office.depot() as depot:
+            return await Pruning(depot, age=days * DAY_S).run(dry=dry)
+
+    return asyncio.run(remove())
 
 
 def _link(text: str) -> Link:

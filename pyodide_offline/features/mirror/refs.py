@@ -11,6 +11,8 @@ from typing import Any
 from pyodide_offline.errors import StorageError
 
 LARGEST = 64_000  # bytes
+# Kinds of values beside them that are no names of upstreams'.
+OWN = frozenset({"chain", "chain-head", "pins", "pending", "health", "depot", "prune"})
 
 
 @dataclass(frozen=True)

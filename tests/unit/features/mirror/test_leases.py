@@ -140,18 +140,3 @@ def test_nonsense_in_the_depot_is_over_after_a_while(value: bytes) -> None:
         assert await watcher.take(_NAME) is not None
 
     asyncio.run(play())
-
-
-def test_sweeping_removes_what_was_given_back_only() -> None:
-    async def play() -> None:
-        depot = MemoryDepot()
-        leases = Leases(depot)
-        for name in ("a", "b", "c"):
-            lease = await leases.take(name)
-            assert lease is not None
-            if name != "b":
-                await lease.release()
-        assert await leases.sweep() == 2
-        assert list(depot.values) == [lease_key("b")]
-
-    asyncio.run(play())

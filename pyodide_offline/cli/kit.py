@@ -78,6 +78,8 @@ def verify(
             click.echo(str(fault))
         if head and not faults and not quiet:
             click.echo(f"well: {_title(head.manifest.name, head.manifest.serial)}")
+            if head.lacking:
+                click.echo(f"not in this copy, for other platforms only: {len(head.lacking)}")
     return starting.bits(faults)
 
 

@@ -26,6 +26,7 @@ MODULES = (
     "pyodide_offline.errors",
     "pyodide_offline.kits",
     "pyodide_offline.kits.bootstrap",
+    "pyodide_offline.kits.copies",
     "pyodide_offline.kits.crew",
     "pyodide_offline.kits.ed25519",
     "pyodide_offline.kits.installing",

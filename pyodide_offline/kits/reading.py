@@ -56,13 +56,17 @@ class Fault:
 
 @dataclass(frozen=True)
 class Head:
-    """What a kit says of itself before its blobs; ``data`` are the manifest's bytes."""
+    """What a kit says of itself before its blobs; ``data`` are the manifest's bytes.
+
+    ``lacking`` are the blobs that a copy for some platforms leaves out: those of the others.
+    """
 
     manifest: Manifest
     data: bytes
     signatures: tuple[bytes, ...]
     program: bytes = field(repr=False)
     sbom: bytes = field(repr=False)
+    lacking: frozenset[str] = frozenset()
 
 
 class _Stop(Exception):  # noqa: N818 - ends the reading, never leaves this module
@@ -96,6 +100,8 @@ class Reading:
         members = layout.blobs(head.manifest, head.data, head.signatures)
         items = head.manifest.carried
         for place, member in enumerate(members):
+            if member.sha256 in head.lacking:
+                continue
             try:
                 taker = receiver if member.sha256 in items else None
                 self._blob(member, head.manifest.epoch, taker)
@@ -144,7 +150,8 @@ class Reading:
                 block = self._take(BLOCK, member.name)
                 content = self._file(member.name, block, mtime, size=member.size)
                 self._compare(member, content)
-        return Head(manifest, data, signatures, program, sbom)
+        lacking: frozenset[str] = getattr(self._source, "lacking", frozenset())
+        return Head(manifest, data, signatures, program, sbom, lacking)
 
     def _compare(self, member: Member, content: bytes) -> None:
         if hashlib.sha256(content).hexdigest() != member.sha256:

@@ -109,6 +109,8 @@ def _verify(found: argparse.Namespace) -> int:
     if head and not faults:
         items = len(head.manifest.items)
         print(f"well: {head.manifest.name}, serial {head.manifest.serial}, {items} items")
+        if head.lacking:
+            print(f"not in this copy, for other platforms only: {len(head.lacking)}")
     return bits(faults)
 
 
@@ -140,7 +142,7 @@ def _run(found: argparse.Namespace) -> int:
     python = bootstrap.provide(
         bootstrap.home(root, generation.name),
         items,
-        {item.sha256: generation.path(item) for item in items},
+        generation.places,
     )
     environ["PYODIDE_OFFLINE_STORE_DIR"] = str(root.parent.parent)
     return bootstrap.replace(bootstrap.command(python, found.words, found.project), environ)

@@ -3,7 +3,8 @@
     <store>/v1/kits/
         blobs/sha256/<digest>          0444, shared by all generations
         incoming/<digest>              read, right, on the disk; not yet a part of anything
-        generations/0001-<digest>/     manifest, signature, SBOM, kit.pyz, OCI's two files
+        generations/0001-<digest>/     manifest, signature, SBOM, kit.pyz, OCI's two files;
+                                       "lacking" lists what only other platforms have
         current                        the name of the generation that holds
 
 Nothing leaves ``incoming`` before the last byte of the kit was read and found right and its
@@ -28,15 +29,21 @@ from pyodide_offline.kits.trust import Terms
 from pyodide_offline.kits.volumes import opened
 
 CURRENT = "current"
+_LACKING = "lacking"
 
 
 @dataclass(frozen=True)
 class Generation:
-    """An unpacked kit; ``root`` is the folder of all of them."""
+    """An unpacked kit; ``root`` is the folder of all of them.
+
+    ``lacking`` are the blobs that are not here: those of other platforms, if a copy for some
+    of them was unpacked.
+    """
 
     root: Path
     name: str
     manifest: Manifest
+    lacking: frozenset[str] = frozenset()
 
     @property
     def folder(self) -> Path:
@@ -46,6 +53,12 @@ class Generation:
     def path(self, item: Item) -> Path:
         """Return the file of an item, which is read-only."""
         return self.root / "blobs" / "sha256" / item.sha256
+
+    @property
+    def places(self) -> dict[str, Path]:
+        """Where the items that are here lie, by hex digest."""
+        items = self.manifest.items
+        return {one.sha256: self.path(one) for one in items if one.sha256 not in self.lacking}
 
 
 @dataclass(frozen=True)
@@ -138,9 +151,10 @@ def rollback(root: Path) -> Generation:
         if not earlier:
             raise StorageError("There is no generation before this one.")
         found = _generation(root, earlier[-1])
-        missing = [item.file for item in found.manifest.items if not found.path(item).exists()]
+        missing = [name for name, path in found.places.items() if not path.exists()]
         if missing:
-            raise IntegrityError(f"The generation {found.name} has lost {missing[0]}.")
+            lost = next(one.file for one in found.manifest.items if one.sha256 == missing[0])
+            raise IntegrityError(f"The generation {found.name} has lost {lost}.")
         disk.write_whole(root / CURRENT, f"{found.name}\n".encode())
         return found
 
@@ -245,9 +259,14 @@ def _switch(root: Path, head: Head) -> Generation:
             disk.write_whole(made / member.name, data or b"", member.mode)
         made.rename(root / "generations" / found)
         _fsync_folder(root / "generations")
+    # Another copy may have brought what this one lacks, and this what that one lacked.
+    away = sorted(one for one in head.lacking if not (root / "blobs" / "sha256" / one).exists())
+    note = root / "generations" / found / _LACKING
+    if away or note.exists():
+        disk.write_whole(note, "\n".join(away).encode())
     disk.write_whole(root / CURRENT, f"{found}\n".encode())
     _fsync_folder(root)
-    return Generation(root, found, head.manifest)
+    return Generation(root, found, head.manifest, frozenset(away))
 
 
 def _names(root: Path) -> list[str]:
@@ -272,7 +291,9 @@ def _generation(root: Path, name: str) -> Generation:
     data = (root / "generations" / name / NAME).read_bytes()
     if not name.endswith(hashlib.sha256(data).hexdigest()[:12]):
         raise IntegrityError(f"The manifest of the generation {name} is damaged.")
-    return Generation(root, name, decode(data))
+    away = root / "generations" / name / _LACKING
+    lacking = away.read_text().split() if away.exists() else ()
+    return Generation(root, name, decode(data), frozenset(lacking))
 
 
 def _absent(manifest: Manifest, root: Path | None) -> list[Fault]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pyodide_offline.errors import IntegrityError, StorageError
+from pyodide_offline.kits import copies
 from pyodide_offline.kits.reading import INCOMPLETE, Fault, Head, Reading, Source
 
 HEAD = 512
@@ -84,11 +85,15 @@ class Joined(io.RawIOBase):
 def opened(paths: Sequence[Path], *, check: bool = False) -> Iterator[tuple[Source, list[Fault]]]:
     """Open a kit: one file (or pipe), or its volumes, in any order; or folders of volumes.
 
-    Of a folder the volumes count and nothing else in it. The faults are of the volumes; with
+    What a program that knows OCI copied is shown as the kit that it is of (``copies``). Of a
+    folder the volumes count and nothing else in it. The faults are of the volumes; with
     ``check`` each part is compared with its own digest, so that the damaged medium is named.
     Raises StorageError for what cannot be opened, SettingsError for volumes of two kits.
     """
     with ExitStack() as stack:
+        if len(paths) == 1 and (copied := copies.opened(paths[0], stack)):
+            yield copied
+            return
         if len(paths) == 1 and not paths[0].is_dir():
             file = _open(paths[0], stack)
             # A pipe cannot be looked into and put back.

@@ -105,6 +105,11 @@ def split(kit: Path, target: Path, size: int) -> list[Path]:
 def join(paths: Sequence[Path], target: Path) -> None:
     """Put volumes together again. Raises IntegrityError, with all faults, StorageError."""
     with opened(paths, check=True) as (source, faults):
+        if getattr(source, "lacking", None):
+            raise IntegrityError(
+                f"{paths[0]} is a copy for some platforms only, not the whole kit.",
+                next_step="Copy all of it: skopeo copy --all",
+            )
         if faults:
             raise IntegrityError(
                 f"The volumes cannot be joined: {len(faults)} faults.",

@@ -16,6 +16,14 @@ FILES = {
 }
 
 
+# The platforms of a kit, and what OCI's programs call them.
+PLATFORMS = {
+    "linux-x64": ("linux", "amd64"),
+    "linux-arm64": ("linux", "arm64"),
+    "win32-x64": ("windows", "amd64"),
+}
+
+
 def item(kind: str, data: bytes, purl: str | None = None, version: str = "1.0.0") -> Item:
     sha256 = hashlib.sha256(data).hexdigest()
     name = f"{'@scope/' if kind == 'npm' else ''}{kind}-one"
@@ -45,6 +53,20 @@ def kit(target: Path, *, signed: bool = True, extra: bytes = b"") -> Manifest:
     """Write a kit of FILES and return its manifest."""
     manifest, blobs = contents(target.parent / f"{target.name}.files", extra)
     return write(target, manifest, blobs, keys=[key()] if signed else [])
+
+
+def for_platforms(target: Path) -> Manifest:
+    """Write a kit for three platforms, signed twice: one item is for all, one for each."""
+    manifest, blobs = contents(target.parent / "files")
+    items = list(manifest.items[:1])
+    for name in PLATFORMS:
+        data = f"a program for {name}".encode()
+        one = dataclasses.replace(item("npm", data), name=name, targets=(name,))
+        blobs[one.sha256] = target.parent / name
+        blobs[one.sha256].write_bytes(data)
+        items.append(one)
+    several = dataclasses.replace(manifest, items=tuple(items), targets=tuple(PLATFORMS))
+    return write(target, several, blobs, keys=[key(), key(2)])
 
 
 def difference(target: Path, base: Manifest) -> Manifest:

@@ -51,9 +51,8 @@ def unpacked(session: Session) -> Contents:
             "No kit was unpacked here.",
             next_step="Type: pyodide-offline kit unpack FILE",
         )
-    items = found.manifest.items
-    places = {item.sha256: found.path(item) for item in items}
-    return Contents(items, places, found.manifest.project)
+    items = tuple(item for item in found.manifest.items if item.sha256 in found.places)
+    return Contents(items, found.places, found.manifest.project)
 
 
 def serving(session: Session, contents: Contents) -> AbstractContextManager[Served]:

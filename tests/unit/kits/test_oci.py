@@ -10,29 +10,8 @@ import pytest
 
 from pyodide_offline import archive
 from pyodide_offline.kits import oci
-from pyodide_offline.kits.manifest import Manifest
 from pyodide_offline.kits.writing import write
 from tests.peers import kits
-
-PLATFORMS = {
-    "linux-x64": ("linux", "amd64"),
-    "linux-arm64": ("linux", "arm64"),
-    "win32-x64": ("windows", "amd64"),
-}
-
-
-def _kit(target: Path) -> Manifest:
-    """Write a kit for three platforms: one item is for all, one for each."""
-    manifest, blobs = kits.contents(target.parent / "files")
-    items = list(manifest.items[:1])
-    for name in PLATFORMS:
-        data = f"a program for {name}".encode()
-        item = dataclasses.replace(kits.item("npm", data), name=name, targets=(name,))
-        blobs[item.sha256] = target.parent / name
-        blobs[item.sha256].write_bytes(data)
-        items.append(item)
-    several = dataclasses.replace(manifest, items=tuple(items), targets=tuple(PLATFORMS))
-    return write(target, several, blobs, keys=[kits.key(), kits.key(2)])
 
 
 def _skopeo(*words: str) -> str:
@@ -46,25 +25,25 @@ def _blobs(folder: Path) -> set[str]:
 
 
 def test_skopeo_shows_an_artifact_for_each_platform(tmp_path: Path) -> None:
-    _kit(tmp_path / "my.kit")
+    kits.for_platforms(tmp_path / "my.kit")
     index = json.loads(_skopeo("inspect", "--raw", f"oci-archive:{tmp_path}/my.kit:7"))
     found = [tuple(one["platform"].values()) for one in index["manifests"]]
-    assert sorted(found) == sorted((machine, system) for system, machine in PLATFORMS.values())
+    assert sorted(found) == sorted((machine, system) for system, machine in kits.PLATFORMS.values())
     assert {name for name in index["annotations"] if name.startswith(oci.SIGNED)} == {
         oci.SIGNED,
         f"{oci.SIGNED}.2",
     }
 
 
-@pytest.mark.parametrize("name", PLATFORMS)
+@pytest.mark.parametrize("name", kits.PLATFORMS)
 @pytest.mark.parametrize("source", ["oci:{folder}:7", "oci-archive:{kit}"])
 def test_skopeo_copies_one_platform_with_what_is_its_own(
     tmp_path: Path, name: str, source: str
 ) -> None:
     kit, folder, copy = tmp_path / "my.kit", tmp_path / "layout", tmp_path / "copy"
-    manifest = _kit(kit)
+    manifest = kits.for_platforms(kit)
     archive.unpack(kit, folder)
-    system, machine = PLATFORMS[name]
+    system, machine = kits.PLATFORMS[name]
     choice = ["--override-os", system, "--override-arch", machine]
     _skopeo(*choice, "copy", source.format(folder=folder, kit=kit), f"oci:{copy}:one")
     wanted = {one.sha256 for one in manifest.items if one.targets in ((), (name,))}
@@ -77,7 +56,7 @@ def test_skopeo_copies_one_platform_with_what_is_its_own(
 
 
 def test_skopeo_copies_all_platforms_and_what_is_common_once(tmp_path: Path) -> None:
-    manifest = _kit(tmp_path / "my.kit")
+    manifest = kits.for_platforms(tmp_path / "my.kit")
     _skopeo("copy", "--all", f"oci-archive:{tmp_path}/my.kit", f"oci:{tmp_path}/copy:all")
     assert _blobs(tmp_path / "copy") >= {one.sha256 for one in manifest.items}
     with tarfile.open(tmp_path / "my.kit") as tar:

@@ -3,8 +3,8 @@
     python -m benchmarks.mirror_chaos [--moments 100] [--seed 1]
 
 Three of four moments are a front's (kill -9 of one of two), the fourth is the store's
-(SeaweedFS). Printed are bodies that came whole, requests that failed meanwhile, bodies that
-came whole and wrong, what was told to be in the store and was not there at the end, and the
+(SeaweedFS). Printed are bodies that came whole, requests that failed meanwhile and why, bodies
+that came whole and wrong, what was told to be in the store and was not there at the end, and the
 seconds until new packages were served again. The exit status is 0 if nothing was wrong or lost.
 """
 
@@ -35,7 +35,10 @@ def main() -> int:
             print(f"{moment + 1}: {'store' if store else 'front'} {seconds[store][-1]:.1f} s")
         missing = fleet.missing()
         counts = fleet.counts
-    print(f"whole {counts.whole}, failed {counts.failed}, wrong {len(counts.wrong)}")
+    failed = counts.failed.total()
+    print(f"whole {counts.whole}, failed {failed}, wrong {len(counts.wrong)}")
+    for cause, count in counts.failed.most_common():
+        print(f"  failed: {cause} {count}")
     print(f"told to be in the store {len(counts.written)}, lost or damaged {len(missing)}")
     for name, found in (("front", seconds[False]), ("store", seconds[True])):
         if found:

@@ -12,6 +12,7 @@ import random
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,12 @@ from tests.peers.registry import Registry
 from tests.peers.stores import Seaweed, Server, seaweedfs
 
 SIZE = 150_000
+_CAUSES: dict[type[httpx.HTTPError], str] = {
+    httpx.ConnectError: "not listening",
+    httpx.RemoteProtocolError: "broken off",
+    httpx.ReadError: "broken off",
+    httpx.ReadTimeout: "silent for 30 s",
+}
 CLIENTS = 4
 
 
@@ -36,7 +43,7 @@ class Counts:
     """What happened, over all clients."""
 
     whole: int = 0
-    failed: int = 0
+    failed: Counter[str] = field(default_factory=Counter)  # by cause
     wrong: list[str] = field(default_factory=list)
     written: dict[str, str] = field(default_factory=dict)
     recovered: list[float] = field(default_factory=list)
@@ -135,18 +142,20 @@ class Chaos:
         url = f"http://127.0.0.1:{front.port}/npm/{name}/-/{name}-1.0.0.tgz"
         try:
             answer = client.get(url)
-        except httpx.HTTPError:
-            self.counts.failed += 1
-            self._done.wait(0.05)
-            return False
+        except httpx.HTTPError as error:
+            return self._failed(_CAUSES.get(type(error), type(error).__name__))
         if answer.status_code != 200:
-            self.counts.failed += 1
-            self._done.wait(0.05)
-            return False
+            return self._failed(_told(answer))
         if hashlib.sha256(answer.content).hexdigest() != self._digests[name]:
             self.counts.wrong.append(name)
         self.counts.whole += 1
         return True
+
+    def _failed(self, cause: str) -> bool:
+        with self._lock:
+            self.counts.failed[cause] += 1
+        self._done.wait(0.05)
+        return False
 
     def _until_served(self, front: Server) -> None:
         deadline = time.monotonic() + 60
@@ -184,6 +193,15 @@ class Chaos:
             if not entry.key.endswith(hashlib.sha256(data).hexdigest()):
                 found.append(entry.key)
         return found
+
+
+def _told(answer: httpx.Response) -> str:
+    """Return what a front says of a request that it refuses."""
+    try:
+        code = str(answer.json()["error"]["code"])
+    except (ValueError, KeyError, TypeError):
+        code = "nothing"
+    return f"{answer.status_code} {code}"
 
 
 def _depot(store: Seaweed) -> Depot:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from pyodide_offline.digest import Digest
-from pyodide_offline.errors import DepotDownError
+from pyodide_offline.errors import DepotDownError, NetworkError, RegistryError
 from pyodide_offline.features.mirror.growing import Growing
 from pyodide_offline.features.mirror.hits import Hits
 from pyodide_offline.features.mirror.origins import BUNDLES, Origins
@@ -57,7 +57,13 @@ class Bundles:
         if found:
             await self._hold(path, found.digest)
         want = None if found else self.want(path)
-        await self._hits.send(scope, receive, send, self._pull, KIND, found, want)
+        try:
+            await self._hits.send(scope, receive, send, self._pull, KIND, found, want)
+        except NetworkError as error:
+            # The mirror has tried again itself: a client is told to go on without, at once.
+            raise RegistryError(
+                f"The mirror cannot get {path}.", why=f"{error}", facts={"status": 404}
+            ) from error
         return True
 
     async def _hold(self, name: str, digest: Digest) -> None:

@@ -149,12 +149,21 @@ class Npm:
             self._parsed[key] = found
             while len(self._parsed) > _KEPT:
                 self._parsed.popitem(last=False)
-            for one in found.tarballs.values():
+            for file, one in found.tarballs.items():
                 if one.expected:
                     self._origins.vouch(one.url, self._origins.registry(name).url)
+                    self._drop_other(f"{name}/-/{file}", one.expected.sri)
         else:
             self._parsed.move_to_end(key)
         return found
+
+    def _drop_other(self, file: str, integrity: str) -> None:
+        """Have what is remembered of a file looked up anew, where its index says another digest:
+        a change that an operator accepted.
+        """
+        known = self._pull.refbook.known(KIND, file)
+        if known and known.integrity and known.integrity != integrity:
+            self._pull.refbook.forget(KIND, file)
 
 
 def split(path: str) -> tuple[str, str]:

@@ -71,6 +71,10 @@ class Refbook:
         while len(self._known) > self._most:
             self._known.popitem(last=False)
 
+    def forget(self, kind: str, name: str) -> None:
+        """Ask the depot again for what a name stands for."""
+        self._known.pop((kind, name), None)
+
     def _decoded(self, data: bytes, kind: str, name: str) -> Ref | None:
         try:
             return refs.decode(data, kind, name)

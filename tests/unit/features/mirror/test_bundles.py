@@ -87,3 +87,15 @@ def test_other_names_are_nothing(session, tmp_path):
                 assert (await ask(made.app, path)).status in (400, 404), path
 
     played(scene)
+
+
+def test_one_that_cannot_be_had_is_not_asked_for_again_by_clients(session, tmp_path):
+    async def scene():
+        async with front(session, tmp_path, upstreams={"bundles": "http://127.0.0.1:9/"}) as made:
+            got = await ask(made.app, f"/{NAME}")
+            assert got.status == 404
+            assert b"127.0.0.1:9" in got.body
+            await made.pull.idle()
+            assert made.events.errors  # an operator hears of it all the same
+
+    played(scene)

@@ -6,14 +6,15 @@ such packages can be named at once. Its build number tells it from a wheel.
 """
 
 import zipfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from email.message import Message
 from email.parser import BytesParser
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from pyodide_offline import archive
 from pyodide_offline.digest import of_file
 from pyodide_offline.distribution.emscripten import Target
 from pyodide_offline.distribution.lockfile import Package
@@ -21,6 +22,8 @@ from pyodide_offline.errors import IntegrityError
 
 # A build number begins with a digit (binary distribution format, "File name convention").
 _STANDIN = "0pyodidefull"
+# The longest METADATA of what PyPI has is some hundred kB of README.
+_LONGEST = 16 << 20
 _PURE = "Wheel-Version: 1.0\nGenerator: pyodide-offline\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
@@ -48,14 +51,15 @@ def is_standin(file_name: str) -> bool:
 
 
 def read(path: Path) -> Wheel:
-    """Read a wheel's name, dependencies and modules. Raises IntegrityError."""
+    """Read a wheel's name, dependencies and modules.
+
+    Raises IntegrityError, also for a wheel that exceeds an archive's bounds.
+    """
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            metadata = _metadata(archive, names)
-            listed = _top_level(archive, names)
-    except (InvalidWheelFilename, zipfile.BadZipFile, OSError, KeyError, ValueError) as error:
+        names, texts = _described(path)
+        metadata = BytesParser().parsebytes(_text(texts, "METADATA"), headersonly=True)
+    except (InvalidWheelFilename, OSError, KeyError, ValueError) as error:
         raise IntegrityError(f"{path.name} is not a usable wheel.", why=f"{error}.") from error
     return Wheel(
         path=path,
@@ -63,15 +67,14 @@ def read(path: Path) -> Wheel:
         version=str(version),
         pure=all(tag.platform == "any" and tag.abi == "none" for tag in tags),
         requires=tuple(str(one) for one in metadata.get_all("Requires-Dist") or ()),
-        imports=listed or _modules(names),
+        imports=_top_level(texts) or _modules(names),
         sha256=of_file(path).hex,
     )
 
 
 def metadata(path: Path) -> bytes:
-    """Return a wheel's METADATA file as it is. Raises KeyError if there is none."""
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(_info(archive.namelist()) + "METADATA")
+    """Return a wheel's METADATA file as it is. Raises KeyError if there is none, IntegrityError."""
+    return _text(_described(path)[1], "METADATA")
 
 
 def depends(wheel: Wheel, target: Target, present: set[str]) -> tuple[str, ...]:
@@ -99,10 +102,10 @@ def write_standin(package: Package, folder: Path) -> Path:
     lines = ["Metadata-Version: 2.1", f"Name: {package.name}", f"Version: {package.version}"]
     lines += [f"Requires-Dist: {name}" for name in package.depends]
     info = f"{stem}.dist-info"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{info}/METADATA", "\n".join([*lines, ""]))
-        archive.writestr(f"{info}/WHEEL", _PURE)
-        archive.writestr(f"{info}/RECORD", "")
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr(f"{info}/METADATA", "\n".join([*lines, ""]))
+        made.writestr(f"{info}/WHEEL", _PURE)
+        made.writestr(f"{info}/RECORD", "")
     return path
 
 
@@ -112,27 +115,31 @@ def _wanted(requirement: Requirement, target: Target) -> bool:
     return requirement.marker.evaluate({**target.markers(), "extra": ""})
 
 
-def _info(names: list[str]) -> str:
-    for name in names:
-        folder, slash, file = name.rpartition("/")
-        if file == "METADATA" and folder.endswith(".dist-info") and "/" not in folder:
-            return folder + slash
-    raise KeyError("it has no METADATA")
+def _described(path: Path) -> tuple[list[str], dict[str, bytes]]:
+    """Return the names of a wheel's files, and what its .dist-info says of it."""
+    names, texts = [], {}
+    for file in archive.files(path):
+        names.append(file.name)
+        folder, _, short = file.name.partition("/")
+        if folder.endswith(".dist-info") and short in ("METADATA", "top_level.txt"):
+            if file.size > _LONGEST:
+                raise IntegrityError(f"{path.name} is not a usable wheel: {short} is too long.")
+            texts[short] = file.read()
+    return names, texts
 
 
-def _metadata(archive: zipfile.ZipFile, names: list[str]) -> Message:
-    return BytesParser().parsebytes(archive.read(_info(names) + "METADATA"), headersonly=True)
+def _text(texts: Mapping[str, bytes], name: str) -> bytes:
+    if name not in texts:
+        raise KeyError(f"it has no {name}")
+    return texts[name]
 
 
-def _top_level(archive: zipfile.ZipFile, names: list[str]) -> tuple[str, ...]:
-    file = _info(names) + "top_level.txt"
-    if file not in names:
-        return ()
-    words = archive.read(file).decode("utf-8", "replace").split()
+def _top_level(texts: Mapping[str, bytes]) -> tuple[str, ...]:
+    words = texts.get("top_level.txt", b"").decode("utf-8", "replace").split()
     return tuple(sorted(word for word in words if "/" not in word))
 
 
-def _modules(names: list[str]) -> tuple[str, ...]:
+def _modules(names: Iterable[str]) -> tuple[str, ...]:
     """Return the top-level modules among a wheel's files; a package has a file below it."""
     found = set()
     for name in names:

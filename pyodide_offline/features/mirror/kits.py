@@ -172,7 +172,7 @@ def _package_json(tarball: Path, name: str) -> dict[str, object]:
 def _metadata(wheel: Path) -> bytes:
     try:
         return wheels.metadata(wheel)
-    except (KeyError, OSError, ValueError):
+    except (KeyError, OSError, ValueError, IntegrityError):
         return b""
 
 

@@ -1,5 +1,7 @@
 """What a wheel says of itself."""
 
+import zipfile
+
 import pytest
 
 from pyodide_offline.distribution import wheels
@@ -48,6 +50,40 @@ def test_something_else_is_named(tmp_path, name):
     path.write_bytes(b"no zip")
     with pytest.raises(IntegrityError, match=name):
         wheels.read(path)
+
+
+def packed(path, files):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in files.items():
+            made.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"bomb.py": bytes(65 << 20)}, "It unpacks to over"),
+        ({"../a.py": b""}, "a.py"),
+        ({"a.py": b"", "A.py": b""}, "A.py"),
+        ({"a-1.0.dist-info/METADATA": bytes(17 << 20)}, None),
+    ],
+)
+def test_a_wheel_that_exceeds_what_an_archive_may_is_refused(tmp_path, files, why):
+    path = packed(
+        tmp_path / "a-1.0-py3-none-any.whl", {"a-1.0.dist-info/METADATA": b"Name: a\n", **files}
+    )
+    for read in (wheels.read, wheels.metadata):
+        with pytest.raises(IntegrityError, match=r"a-1\.0-py3-none-any\.whl") as error:
+            read(path)
+        assert why is None or why in error.value.why
+
+
+def test_the_modules_of_an_old_wheel_are_what_it_lists(tmp_path):
+    path = packed(
+        tmp_path / "a-1.0-py3-none-any.whl",
+        {"a-1.0.dist-info/METADATA": b"Name: a\n", "a-1.0.dist-info/top_level.txt": b"one\nx/y\n"},
+    )
+    assert wheels.read(path).imports == ("one",)
 
 
 def test_metadata_is_given_as_it_is(tmp_path):

@@ -12,6 +12,8 @@ import zipfile
 from pathlib import Path
 
 _PURE = "-none-any.whl"
+# All of a wheel is held at once, in a memory of 4 GiB at most.
+_ROOM = 512 << 20
 
 
 def wheels(folder: str) -> list[list[str]]:
@@ -24,12 +26,18 @@ def wheels(folder: str) -> list[list[str]]:
 
 
 def compiled(path: Path) -> Path:
-    """Write the compiled wheel beside a wheel and remove that one."""
+    """Write the compiled wheel beside a wheel and remove that one.
+
+    Raises ValueError for one that would unpack to too much. zipfile gives no more of a member
+    than its list claims; other bounds were held when the wheel was read (``archive``).
+    """
     name, version, *_ = path.name.split("-")
     tag = f"cp{_series()}-none-any"
     target = path.with_name(f"{name}-{version}-{tag}.whl")
     contents: dict[str, bytes] = {}
     with zipfile.ZipFile(path) as archive:
+        if sum(one.file_size for one in archive.infolist()) > _ROOM:
+            raise ValueError(f"{path.name} unpacks to over {_ROOM >> 20} MiB")
         for member in archive.namelist():
             if not member.endswith("/"):
                 contents.update([byte_code(member, archive.read(member))])

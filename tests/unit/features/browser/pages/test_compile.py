@@ -33,6 +33,14 @@ def test_a_compiled_wheel_has_no_source_and_works(tmp_path, monkeypatch):
     assert compiling.wheels(str(tmp_path)) == []
 
 
+def test_a_wheel_that_unpacks_to_too_much_is_refused_unread(tmp_path, monkeypatch):
+    path = wheel(tmp_path, "a", files={"a.py": "x = 1\n" * 1000})
+    monkeypatch.setattr(compiling, "_ROOM", 5000)
+    with pytest.raises(ValueError, match=r"a-1\.0-py3-none-any\.whl unpacks to over"):
+        compiling.compiled(path)
+    assert path.exists()
+
+
 @pytest.mark.parametrize(
     ("name", "data"), [("a.txt", b"x"), ("template.py", b"{{ name }} = ("), ("nul.py", b"\0")]
 )

@@ -19,6 +19,7 @@ from typing import Any
 
 import httpcore
 
+from pyodide_offline.errors import NetworkError
 from pyodide_offline.network import connect
 from pyodide_offline.network.connect import Dialed
 from pyodide_offline.network.nested import Nested
@@ -37,7 +38,8 @@ class Dialing(httpcore.NetworkBackend):
     """Connects through the first of ``upstreams`` that lets it; none: directly.
 
     ``address`` is connected to in place of the host that httpcore names, whose name the
-    certificate is still checked against; ``trust`` is for TLS to the proxy.
+    certificate is still checked against; ``trust`` is for TLS to the proxy. ``peer`` gives the
+    reason why an address that was connected to directly must not be asked, before it is.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class Dialing(httpcore.NetworkBackend):
         environ: Mapping[str, str],
         address: str = "",
         trust: ssl.SSLContext | None = None,
+        peer: Callable[[str], str] | None = None,
     ) -> None:
         self._upstreams = upstreams
+        self._peer = peer
         self._environ = environ
         self._address = address
         self._trust = trust
@@ -75,8 +79,18 @@ class Dialing(httpcore.NetworkBackend):
 
         dialed = _apart(dial) if _in_loop() else dial()
         assert dialed.socket is not None  # noqa: S101 - for mypy: dial_sync always has one
+        self._hold(host, dialed.socket)
         _set(dialed.socket, socket_options)
         return Stream(dialed.socket, dialed.early)
+
+    def _hold(self, host: str, connected: socket.socket) -> None:
+        """Let go of a peer that must not be asked. Raises NetworkError."""
+        if self._peer is None or self._upstreams:
+            return
+        address = str(connected.getpeername()[0]).partition("%")[0]
+        if why := self._peer(address):
+            connected.close()
+            raise NetworkError(f"{host} is not asked.", why=why)
 
 
 class Stream(httpcore.NetworkStream):

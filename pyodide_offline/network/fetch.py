@@ -211,10 +211,12 @@ def client(
     session: Session,
     ca_files: Sequence[Path] = (),
     trusting: "Callable[[], ssl.SSLContext] | None" = None,
+    peer: Callable[[str, str], str] | None = None,
 ) -> "httpx.Client":
     """Return a client by the user's ways; for one thread at a time, and to be closed.
 
-    ``trusting`` gives the contexts for TLS where many clients share them.
+    ``trusting`` gives the contexts for TLS where many clients share them; ``peer`` the reason
+    why an address must not be asked that a URL's name led to.
     """
     import httpx
 
@@ -225,7 +227,7 @@ def client(
 
     timeout = httpx.Timeout(IDLE_TIMEOUT, connect=CONNECT_TIMEOUT)
     agent = {"User-Agent": f"pyodide-offline/{__version__}"}
-    way = Transport(session, trusting or context)
+    way = Transport(session, trusting or context, peer)
     return httpx.Client(transport=way, timeout=timeout, headers=agent, trust_env=False)
 
 

@@ -7,6 +7,7 @@ NetworkError, also while a body is read. Loaded late, as httpx and httpcore are.
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import httpcore
@@ -22,6 +23,8 @@ from pyodide_offline.network.upstreams import Upstreams
 from pyodide_offline.session import Session
 
 ADDRESSES = 3  # of those that DNS over HTTPS knows
+# Why an address must not be asked that the name of an origin (a URL) led to; "" if it may.
+Peer = Callable[[str, str], str]
 
 
 class _Origin(NamedTuple):
@@ -29,12 +32,24 @@ class _Origin(NamedTuple):
     host: str
     port: int
 
+    @property
+    def url(self) -> str:
+        """As an address, with the port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}/"
+
 
 class Transport(httpx.BaseTransport):
-    """``trust`` makes a context for TLS; a new one each time, httpcore changes them."""
+    """``trust`` makes a context for TLS; a new one each time, httpcore changes them.
 
-    def __init__(self, session: Session, trust: Callable[[], ssl.SSLContext]) -> None:
+    ``peer`` is asked of each address that is connected to directly, before anything is sent.
+    """
+
+    def __init__(
+        self, session: Session, trust: Callable[[], ssl.SSLContext], peer: Peer | None = None
+    ) -> None:
         self._session = session
+        self._peer = peer
         self._trust = trust
         self._upstreams = Upstreams(session)
         self._pools: dict[tuple[_Origin, Way], httpcore.ConnectionPool] = {}
@@ -165,6 +180,7 @@ class Transport(httpx.BaseTransport):
                 environ=self._session.environ,
                 address=way.address,
                 trust=self._trust() if secure else None,
+                peer=partial(self._peer, origin.url) if self._peer else None,
             )
             # One connection: a login may belong to it (NTLM).
             self._pools[origin, way] = httpcore.ConnectionPool(

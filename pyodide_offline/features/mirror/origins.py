@@ -15,7 +15,7 @@ import base64
 import re
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -80,7 +80,17 @@ class Origins:
                 self._vouched.setdefault(door, allowlist.upstream(index))
 
     def permit(self, url: str) -> str:
-        """Return the reason why an address must not be asked, nothing if it may be."""
+        """Return the reason why a URL must not be asked, nothing if it may be."""
+        return self._refused(url, _addresses)
+
+    def permit_peer(self, url: str, address: str) -> str:
+        """Return the reason why an address must not be asked to which a URL's name has led.
+
+        A name may lead elsewhere than a moment before, when ``permit`` looked.
+        """
+        return self._refused(url, lambda _: [ip_address(address)])
+
+    def _refused(self, url: str, found: Callable[[Door], list[allowlist.Address]]) -> str:
         doors = [allowlist.upstream(one.url) for one in self.named.values()]
         if self.npm:
             doors += [allowlist.upstream(one) for one in _registries(self.npm)]
@@ -90,7 +100,7 @@ class Origins:
         try:
             door = listed.check(url)
             if not listed.trusted(door) and not self._neighbour(door):
-                listed.check_addresses(door, _addresses(door))
+                listed.check_addresses(door, found(door))
         except ForbiddenError as error:
             return f"{error}"
         return ""

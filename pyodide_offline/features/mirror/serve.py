@@ -92,7 +92,7 @@ async def front(session: Session, settings: Settings, events: Events) -> AsyncIt
         settings.store, session.environ, settings.cache, single=settings.single
     )
     known = await asyncio.to_thread(upstreams.read, session, settings.upstreams, settings.hosts)
-    upstream = Upstream(session, events, known.permit)
+    upstream = Upstream(session, events, known.permit, peer=known.permit_peer)
     file = settings.signing_key or settings.cache.parent / "signing.key"
     ledger = state.ledger(depot, file, events, settings.trusted)
     await ledger.open()

@@ -36,6 +36,7 @@ _CHUNK = 32 << 10
 _GONE = {404, 410}
 _T = TypeVar("_T")
 Permit = Callable[[str], str]
+Peer = Callable[[str, str], str]
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,23 @@ class Reply:
 
 
 class Upstream:
-    """``permit`` gives the reason why an address must not be asked, nothing if it may be."""
+    """``permit`` gives the reason why a URL must not be asked, nothing if it may be; ``peer``
+    that for the address to which its name led when it was connected to.
+    """
 
     def __init__(
-        self, session: Session, events: Events, permit: Permit, *, lines: int = LINES
+        self,
+        session: Session,
+        events: Events,
+        permit: Permit,
+        *,
+        peer: Peer | None = None,
+        lines: int = LINES,
     ) -> None:
         self._session = session
         self._events = events
         self._permit = permit
+        self._peer = peer
         self._threads = ThreadPoolExecutor(lines, thread_name_prefix="upstream")
         self._idle: dict[tuple[Path, ...], list[httpx.Client]] = {}
         self._lock = threading.Lock()
@@ -214,7 +224,7 @@ class Upstream:
             idle = self._idle.setdefault(ca_files, [])
             client = idle.pop() if idle else None
         client = client or fetch.client(
-            self._session, ca_files, trusting=lambda: self._context(ca_files)
+            self._session, ca_files, lambda: self._context(ca_files), self._peer
         )
         try:
             yield client

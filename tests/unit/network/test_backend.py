@@ -93,6 +93,31 @@ def test_an_address_stands_in_for_the_name(secure: Registry, authority: Authorit
     assert secure.requests[0].headers["host"] == f"{NAME}:{_port(secure)}"
 
 
+def test_a_peer_is_held_to_its_address_before_anything_is_sent(
+    secure: Registry, authority: Authority
+) -> None:
+    seen: list[str] = []
+
+    def peer(address: str) -> str:
+        seen.append(address)
+        return "No." if len(seen) > 1 else ""
+
+    options: dict[str, Any] = {"address": "127.0.0.1", "peer": peer}
+    url = f"https://{NAME}:{_port(secure)}/a"
+    assert _get(url, authority, **options)
+    before = len(secure.requests)
+    with pytest.raises(NetworkError, match=r"target\.test is not asked") as caught:
+        _get(url, authority, **options)
+    assert caught.value.why == "No."
+    assert (seen, len(secure.requests)) == (["127.0.0.1"] * 2, before)
+
+
+def test_the_proxys_own_address_is_no_peer(secure: Registry, authority: Authority) -> None:
+    names = {(NAME, 443): ("127.0.0.1", _port(secure))}
+    with Proxy(names, LOGIN) as proxy:
+        assert _get(f"https://{NAME}/a", authority, _named(proxy), peer=lambda _: "No.")
+
+
 def test_what_the_dialer_says_comes_through(authority: Authority) -> None:
     with Proxy({}, LOGIN) as proxy, pytest.raises(NetworkError, match="502 Unknown"):
         _get(f"https://{NAME}/a", authority, _named(proxy))

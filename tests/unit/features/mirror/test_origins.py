@@ -87,6 +87,17 @@ def test_what_a_public_index_names_must_not_be_private(session, lookup):
     assert found.permit("https://10.0.0.5/a.whl")
 
 
+def test_a_name_that_leads_elsewhere_a_moment_later(session, lookup):
+    found = origins.read(session, NAMED)
+    found.vouch("https://files.example/a.whl", INDEX)
+    lookup |= {"files.example": "8.8.8.8", "py.example": "8.8.8.8"}
+    assert found.permit("https://files.example/a.whl") == ""
+    assert found.permit_peer("https://files.example:443/", "8.8.4.4") == ""
+    for inside in ("127.0.0.1", "10.0.0.5", "::1", "::ffff:10.0.0.5"):
+        assert "not a public one" in found.permit_peer("https://files.example:443/", inside)
+    assert found.permit_peer("https://npm.example:443/", "10.0.0.5") == ""  # the operator's word
+
+
 def test_settings_that_are_wrong(session):
     for named in ({"x": "https://a.example/"}, {"npm": "ftp://a/"}, {"npm": "nonsense"}):
         with pytest.raises(SettingsError):

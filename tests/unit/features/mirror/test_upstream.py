@@ -67,6 +67,29 @@ def test_a_redirect(session, tmp_path):
     assert [one.path for one in requests] == ["/moved", "/f"]
 
 
+def test_an_address_that_must_not_be_asked_gets_no_request(session):
+    asked = []
+
+    def inside(url, address):
+        asked.append((url, address))
+        return "It is inside."
+
+    async def scene():
+        with Registry() as server:
+            server.script("/f", Answer(200, BODY))
+            upstream = Upstream(session, Events(io.StringIO()), permit_any, peer=inside)
+            try:
+                with pytest.raises(NetworkError, match="is not asked") as caught:
+                    await upstream.read("npm", Source(f"{server.origin}/f"), limit=1 << 20)
+            finally:
+                await upstream.close()
+            assert "It is inside." in str(caught.value)
+            assert set(asked) == {(f"{server.origin}/", "127.0.0.1")}
+            assert server.requests == []
+
+    played(scene)
+
+
 def test_a_body_that_broke_off_goes_on(session, tmp_path):
     half = len(BODY) // 2
     part = {"Content-Range": f"bytes {half}-{len(BODY) - 1}/{len(BODY)}"}

@@ -69,6 +69,12 @@ Examples:
     metavar="DIR",
     help="A folder of `browser build` that comes along; may be repeated.",
 )
+@click.option(
+    "--snapshot/--no-snapshot",
+    "memory",
+    default=True,
+    help="Bring the memory of the worker's packages, for a quicker first start.",
+)
 @click.option("--name", default="", help="The kit's name.  [default: the folder's]")
 @click.option("--serial", type=click.IntRange(min=0), default=1, help="Grows with each kit.")
 @options.proxying
@@ -86,6 +92,7 @@ def pack(
     volume_size: int | None,
     base: Path | None,
     folders: tuple[Path, ...],
+    memory: bool,
     name: str,
     serial: int,
     proxies: tuple[str, ...],
@@ -118,7 +125,9 @@ def pack(
     )
     for folder in folders:
         _built(folder)
-    order = feature.Order(targets, target_python, pin_now, name, serial, folders, alone)
+    order = feature.Order(
+        targets, target_python, pin_now, name, serial, folders, alone=alone, memory=memory
+    )
     keys = kit_sign.secret_keys(key_files)
     target = output.absolute()
     made = feature.pack(

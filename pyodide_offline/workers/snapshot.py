@@ -188,7 +188,7 @@ def neutral_code(code: "Code") -> "Code | None":
         return None
     if any(name.endswith(".pth") and name not in listed for name, _, _ in code.modules):
         return None
-    sdk = [module for module in code.modules if module[0] in listed]
+    sdk = [snapshot_packages.placeless(module) for module in code.modules if module[0] in listed]
     entry: Module = (_ENTRY, "pythonModule", _NEUTRAL_SOURCE)
     return Code(code.date, code.flags, (entry, *sorted(sdk)))
 
@@ -197,7 +197,9 @@ def packages_code(code: "Code") -> "Code | None":
     """Return the helper worker with this code's packages; None where there may be none."""
     from pyodide_offline.workers.config import Code
 
-    vendored = [module for module in code.modules if module[0].startswith(_VENDORED)]
+    vendored = [
+        snapshot_packages.placeless(one) for one in code.modules if one[0].startswith(_VENDORED)
+    ]
     sdk = _sdk_files(vendored)
     if sdk is None or _packages_look_at_bindings(vendored, sdk):
         return None

@@ -170,10 +170,8 @@ def _start(
         *flags,
         "-",
     ]
-    if sys.platform == "linux":
-        command = [sys.executable, "-I", "-S", "-c", _HUMBLY, *command]
     child = subprocess.Popen(
-        command,
+        humbly(command),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -199,6 +197,16 @@ def _start(
             deadline.cancel()
             child.kill()
     raise WorkerdError("workerd ended before it answered.")
+
+
+def humbly(command: Sequence[str]) -> list[str]:
+    """Return a command that runs it at the lowest priority and no longer than this process.
+
+    Linux only; elsewhere it is the same one.
+    """
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _HUMBLY, *command]
 
 
 def _end_when(child: "subprocess.Popen[bytes]", stopped: threading.Event) -> None:

@@ -25,6 +25,7 @@ _DYNAMIC = (b"import_module", b"__import__")
 # Their content is another in each worker, or stands for JavaScript.
 _REFUSED = {"js", "pyodide_js", "_pyodide", "pyodide"}
 _WORKERS = "workers"
+_LIES_AT = re.compile(rb"\n//# sourceURL=file:[^\n]*\n?\Z")
 
 
 def statements(code: "Code") -> tuple[str, ...]:
@@ -55,6 +56,15 @@ def apart(code: "Code") -> bool:
         if any(word in content for word in _DYNAMIC) and quoted.search(content):
             return False
     return True
+
+
+def placeless(module: tuple[str, str, bytes]) -> tuple[str, str, bytes]:
+    """Return a module without the last line in which miniflare says where it lies.
+
+    It is a comment of JavaScript; with it no other folder could have the same snapshot.
+    """
+    name, form, content = module
+    return name, form, _LIES_AT.sub(b"\n", content) if form == "esModule" else content
 
 
 class _Worker:

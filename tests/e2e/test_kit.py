@@ -1,9 +1,11 @@
 """A kit, made here and run where nothing is: no network, no Node, no uv, no product, no HOME."""
 
+import json
 import tarfile
 
 import pytest
 
+from pyodide_offline.store import Store
 from tests.e2e import kits
 from tests.e2e.conftest import Machine
 from tests.e2e.kits import Packed
@@ -61,11 +63,15 @@ def test_two_packs_are_the_same_and_as_large_as_their_archives(
 
 
 @pytest.fixture(scope="module")
-def ran(counting_network: None, kit: Packed, tmp_path_factory: pytest.TempPathFactory) -> Counted:
+def elsewhere(kit: Packed, tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
+    """The machine that only Python is on."""
+    return Elsewhere(tmp_path_factory.mktemp("only python"), kit.file, kit.key)
+
+
+@pytest.fixture(scope="module")
+def ran(counting_network: None, elsewhere: Elsewhere) -> Counted:
     """The kit's first start, its pages asked for, in the network that counts."""
-    folder = tmp_path_factory.mktemp("only python")
-    elsewhere = Elsewhere(folder, kit.file, kit.key)
-    project = copy_example("starlette", folder / "a project")
+    project = copy_example("starlette", elsewhere.home.with_name("a project"))
     command = elsewhere.command(["pywrangler", "dev"])
     return elsewhere.counted(["python3", "-c", ASK, *command], project, timeout=1200)
 
@@ -78,3 +84,14 @@ def test_the_starlette_example_answers_where_only_python_is(ran: Counted) -> Non
 
 def test_nothing_leaves_meanwhile(ran: Counted) -> None:
     assert ran.packets == 0, (ran.sent, ran.output)
+
+
+def test_the_first_start_takes_the_memory_that_the_kit_brings(
+    ran: Counted, elsewhere: Elsewhere
+) -> None:
+    store = Store(elsewhere.home / ".cache" / "pyodide-offline")
+    (memo,) = (store.root / "v1" / "memos" / "last-snapshots").iterdir()
+    loaded = json.loads(memo.read_text())
+    entry = store.find("snapshot", loaded["packages"])
+    assert entry is not None, ran.output
+    assert entry.provenance["source"] == "a kit"

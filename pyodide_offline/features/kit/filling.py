@@ -14,7 +14,7 @@ from typing import Any
 
 from pyodide_offline import digest as digests
 from pyodide_offline.errors import StorageError, UnsupportedError
-from pyodide_offline.features.kit import addresses, loopback, placing, syncing, trees
+from pyodide_offline.features.kit import addresses, loopback, memory, placing, syncing, trees
 from pyodide_offline.features.kit.authority import Authority
 from pyodide_offline.features.kit.loopback import Served
 from pyodide_offline.features.kit.shelf import Shelf
@@ -93,6 +93,7 @@ def _fill(session: Session, contents: Contents, crew: Crew) -> str | None:
     for item in items:
         if item.kind == "bundle" and item.sha256 in places:
             _bundle(session, item, places[item.sha256])
+    memory.unpack(session, items, places)
     version = _wrangler(session, items)
     rack = Rack(items, places)
     placing.place(session, rack, crew, version, syncs=_syncs(session))

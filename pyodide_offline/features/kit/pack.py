@@ -23,6 +23,8 @@ from pyodide_offline.features.kit import (
     locks,
     planning,
     product,
+    rehearsal,
+    remembering,
     targets,
     trees,
     workerside,
@@ -51,6 +53,7 @@ class Order:
     """What is asked for: ``python`` is the series of the target's own Python.
 
     ``trees`` are folders that come along as they are, or ``alone``, without any worker.
+    ``memory`` wants a snapshot of the worker's packages, too.
     """
 
     targets: tuple[str, ...] = ()
@@ -60,6 +63,7 @@ class Order:
     serial: int = 1
     trees: tuple[Path, ...] = ()
     alone: bool = False
+    memory: bool = True
 
 
 def pack(
@@ -132,7 +136,14 @@ def _worker(session: Session, order: Order) -> list[Archive]:
     unique = {one.item.key: one for one in found}
     merged = {key: _united(key, one, found) for key, one in unique.items()}
     gathered = [archives.checked(one) for one in merged.values()]
-    return [*gathered, _plan(session, pins, worker, wanted, tools, python, gathered)]
+    plan = _plan(session, pins, worker, wanted, tools, python, gathered)
+    written = archives.written(session, plans.KIND, plans.NAME, plans.FILE, plans.encode(plan))
+    if order.memory:
+        binary = tools.wrangler.workerd
+        supplied = supply.supply(session, binary, worker.date, worker.flags)
+        subject = rehearsal.Subject(worker, tools, supplied, plan)
+        gathered += remembering.packed(session, subject, gathered)
+    return [*gathered, written]
 
 
 def _plan(
@@ -143,10 +154,10 @@ def _plan(
     tools: Toolchain,
     python: str,
     found: Sequence[Archive],
-) -> Archive:
+) -> plans.Plan:
     """Return the plan of how what was gathered is laid out on the other machine."""
     lock = locks.npm_text(session, pins, tools)
-    made = planning.plan(
+    return planning.plan(
         found,
         lock,
         wanted=wanted,
@@ -154,7 +165,6 @@ def _plan(
         series=supply.dated_series(session, tools.wrangler.workerd, worker.date, worker.flags),
         answers=planning.answers(session, tools.wrangler.workerd, worker),
     )
-    return archives.written(session, plans.KIND, plans.NAME, plans.FILE, plans.encode(made))
 
 
 def _united(key: tuple[str, ...], archive: Archive, found: Sequence[Archive]) -> Archive:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pyodide_offline import archive
 from pyodide_offline import digest as digests
 from pyodide_offline.digest import Digest
 from pyodide_offline.distribution import npm
@@ -49,7 +50,8 @@ def place(session: Session, rack: Rack, crew: Crew, version: str | None, *, sync
     if rack.have(native.node):
         files = [name for one in native.node for name in _node_files(one)]
         bring = _bringing(crew, lambda folder: rack.wheels(native.node, folder, only=tuple(files)))
-        wanted.append(lambda: node.provide(session, "*", Source(bring, digest)))
+        fit_for = _node_range(session, rack, version)
+        wanted.append(lambda: node.provide(session, fit_for, Source(bring, digest)))
     if rack.have(native.modules.values()):
         wanted.append(
             lambda: wrangler.provide(
@@ -68,6 +70,24 @@ def place(session: Session, rack: Rack, crew: Crew, version: str | None, *, sync
             # What two archives bring is left to an installer.
             with suppress(Clash):
                 future.result()
+
+
+def _node_range(session: Session, rack: Rack, version: str | None) -> str:
+    """Return what the wrangler that will run wants of Node: the user's own may be too old."""
+    own = wrangler.find(session) if version is None else None
+    if own is not None:
+        return own.node_range
+    for item, path in rack.tarballs(wrangler.KIND):
+        if version in (None, item.version):
+            with suppress(KeyError, ValueError):
+                return _wanted_node(path)
+    return "*"
+
+
+def _wanted_node(tarball: Path) -> str:
+    name = "package/package.json"
+    engines = json.loads(archive.read_members(tarball, [name])[name]).get("engines")
+    return str(engines["node"]) if isinstance(engines, dict) else "*"
 
 
 def _pyodide(session: Session, rack: Rack) -> None:

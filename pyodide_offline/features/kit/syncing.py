@@ -19,6 +19,7 @@ from pyodide_offline import disk, process
 from pyodide_offline.errors import ToolchainError
 from pyodide_offline.kits.crew import Crew
 from pyodide_offline.kits.installing import Clash, Job
+from pyodide_offline.kits.plan import Plan
 from pyodide_offline.kits.rack import Rack
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
@@ -130,13 +131,29 @@ def _lay_out(
 
 def _finish(folder: Path, series: str, version: str) -> None:
     """Copy one of them to python_modules, as pywrangler does, and say that all is in sync."""
-    modules, workers = folder / MODULES, folder / VENV
-    disk.remove(modules)
-    shutil.copytree(_packages(workers / _INNER, series), modules)
-    (modules / "pyvenv.cfg").touch()
-    for token in (modules / TOKEN, workers / TOKEN):
-        token.write_text(version)
+    workers = folder / VENV
+    _vendor(folder, series, version)
+    (workers / TOKEN).write_text(version)
     (workers / _UNFINISHED).unlink()
+
+
+def _vendor(folder: Path, series: str, version: str) -> None:
+    modules = folder / MODULES
+    disk.remove(modules)
+    shutil.copytree(_packages(folder / VENV / _INNER, series), modules)
+    (modules / "pyvenv.cfg").touch()
+    (modules / TOKEN).write_text(version)
+
+
+def vendored(rack: Rack, crew: Crew, plan: Plan, version: str, folder: Path) -> None:
+    """Make ``folder``'s python_modules as ``place`` leaves one, byte for byte, and no more.
+
+    ``version`` is pywrangler's. Raises Clash, and what ``Crew.install`` raises.
+    """
+    inner = folder / VENV / _INNER
+    wheels = _Wheels(rack, plan.series, plan.inside, (), plan.pure, ())
+    crew.install(wheels.jobs(folder / VENV, inner))
+    _vendor(folder, plan.series, version)
 
 
 def _unchanged(project: Path, folder: Path, made_for: Mapping[str, str]) -> bool:

@@ -300,3 +300,13 @@ def test_packages_are_read_through_once(session, monkeypatch):
     first = list(snapshot.recipes(session.store, CODE, BINARY, BUNDLE))
     monkeypatch.setattr(snapshot_packages, "apart", None)
     assert list(snapshot.recipes(session.store, CODE, BINARY, BUNDLE)) == first
+
+
+def test_where_a_project_lies_decides_its_own_snapshot_alone(keys):
+    def lying(folder):
+        text = f"export const x = 1;\n//# sourceURL=file://{folder}/flows.js\n".encode()
+        return with_modules(*CODE.modules, ("python_modules/workers/flows.js", "esModule", text))
+
+    here, there = keys(lying("/here")), keys(lying("/a%20place"))
+    assert (here["packages"], here["neutral"]) == (there["packages"], there["neutral"])
+    assert here["own"] != there["own"]

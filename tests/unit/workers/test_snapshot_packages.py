@@ -156,3 +156,18 @@ def test_other_packages_are_apart(package: str) -> None:
 
 def test_without_own_modules_all_packages_are_apart() -> None:
     assert snapshot_packages.apart(Code("2026-11-17", (), ()))
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "left"),
+    [
+        ("esModule", b"x()\n//# sourceURL=file:///here/x.js\n", b"x()\n"),
+        ("esModule", b"x()\n//# sourceURL=file:///here/x.js", b"x()\n"),
+        ("esModule", b"//# sourceURL=file:///x.js\nx()\n", b"//# sourceURL=file:///x.js\nx()\n"),
+        ("esModule", b"x()\n//# sourceURL=webpack:x.js\n", b"x()\n//# sourceURL=webpack:x.js\n"),
+        ("data", b"\n//# sourceURL=file:///x.js\n", b"\n//# sourceURL=file:///x.js\n"),
+    ],
+    ids=["last", "unended", "first", "other", "data"],
+)
+def test_only_the_line_that_miniflare_adds_is_left_out(form, content, left):
+    assert snapshot_packages.placeless(("x.js", form, content)) == ("x.js", form, left)

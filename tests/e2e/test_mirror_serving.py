@@ -1,11 +1,14 @@
 """Fronts as people start them: crowds, a poisoned upstream, TLS, a socket file, nginx, the end."""
 
 import asyncio
+import hashlib
 import http.client
 import os
 import signal
 import socket
 import ssl
+import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -13,7 +16,7 @@ import trustme
 
 from pyodide_offline.errors import DepotDownError
 from pyodide_offline.features.mirror import opening
-from tests.peers.crowd import PATH, Fronts, crowd, upstream
+from tests.peers.crowd import NAME, PATH, Fronts, crowd, upstream
 from tests.peers.nginx import nginx
 from tests.peers.stores import seaweedfs
 
@@ -163,3 +166,41 @@ def test_nginx_sends_what_the_front_names(tmp_path):
             asked = urllib.request.Request(url, headers={"Range": "bytes=5-9"})  # noqa: S310
             with opener.open(asked) as answer:
                 assert (answer.status, answer.read()) == (206, BODY[5:10])
+
+
+def test_a_front_that_starts_while_its_store_is_down_serves_what_its_disk_has(tmp_path, store):
+    def status(url):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"{url}/readyz") as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    where = store.url(prefix="late")
+    with (
+        upstream(tmp_path, BODY, seconds=0) as slow,
+        Fronts(tmp_path, where, slow.url, environ=store.environ) as fronts,
+    ):
+        (seen,) = crowd([fronts.urls[0] + PATH], 1, BODY)
+        assert seen.right
+        held = f"{fronts.urls[0]}/sha256/{hashlib.sha256(BODY).hexdigest()}"
+        while not crowd([held], 1, BODY)[0].right:
+            time.sleep(0.05)
+        fronts.children[0].send_signal(signal.SIGTERM)
+        assert fronts.children[0].wait(20) == 0
+        fetches = slow.count
+        store.kill()
+        try:
+            fronts.start(0)
+            url = fronts.urls[-1]
+            (seen,) = crowd([url + PATH], 1, BODY)
+            assert (seen.right, slow.count, status(url)) == (True, fetches, 503)
+        finally:
+            store.start(90)
+        deadline = time.monotonic() + 90
+        while status(url) != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        (seen,) = crowd([url + PATH.replace(NAME, f"{NAME}2")], 1, BODY)
+        assert seen.right

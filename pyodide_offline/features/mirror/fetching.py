@@ -151,6 +151,7 @@ class Fetching:
         """Have the cache and the depot hold it; either may fail without the other."""
         path = await self._admit(ref, growing)
         self._refbook.remember(ref)
+        self._refbook.note(ref.kind, ref.name)
         try:
             async with self._uploads:
                 await self._depot.create(names.blob_key("sha256", ref.digest), growing.file)

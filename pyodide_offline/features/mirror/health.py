@@ -3,10 +3,13 @@
 A front lives as long as it answers. It is ready when it is not stopping and its store
 answered within the last seconds, or it has a local cache to go on with: a front without
 its store still serves what it has, and must not be taken out together with all the others.
+One that was started without its store has only what its disk has: it is not ready before the
+store was there once.
 """
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyodide_offline.errors import PyodideOfflineError
@@ -29,10 +32,16 @@ class Condition:
 
 
 class Health:
-    """The condition of one front. ``stopping`` is set when it lets no more requests in."""
+    """The condition of one front. ``stopping`` is set when it lets no more requests in.
 
-    def __init__(self, depot: Depot, events: Events) -> None:
+    ``begun`` says whether its store was there since it was started.
+    """
+
+    def __init__(
+        self, depot: Depot, events: Events, begun: Callable[[], bool] = lambda: True
+    ) -> None:
         self.stopping = False
+        self._begun = begun
         self._depot = depot
         self._events = events
         self._last: Condition | None = None
@@ -58,6 +67,8 @@ class Health:
         """Return what /readyz says."""
         if self.stopping:
             return replies.as_json({"status": "stopping"}, 503)
+        if not self._begun():
+            return replies.as_json({"status": "waiting", "store": "down"}, 503)
         found = await self.condition()
         # Degraded is not unready: what is cached here goes on being served.
         status = "ok" if found.depot else "degraded"

@@ -173,6 +173,7 @@ class Indexing:
                 self._pull.events.error("pins", error)
                 return False
         self._vouched(ref.digest)
+        self._pull.refbook.note(ref.kind, ref.name)
         return True
 
     def _vouched(self, digest: str) -> None:
@@ -273,3 +274,4 @@ class Indexing:
             await self._pull.refbook.publish(ref)
         except DepotDownError as error:
             self._pull.events.error("depot", error)
+        self._pull.refbook.note(ref.kind, ref.name)

@@ -169,6 +169,7 @@ class Pull:
         if held:
             if want.confirm:
                 await want.confirm(held.digest)
+            self.refbook.note(want.kind, want.name)
             return held
         if self.offline:
             raise OfflineError(
@@ -214,6 +215,8 @@ class Pull:
     async def _fetch(self, want: Want, growing: Growing) -> None:
         try:
             await self._fetcher.fetch(want, growing)
+            if want.confirm is None:  # what another front fetched is else confirmed when asked for
+                self.refbook.note(want.kind, want.name)
         except PyodideOfflineError as error:
             self._gone_wrong(want, growing, error)
         except OSError as error:

@@ -8,6 +8,7 @@ from pyodide_offline.errors import DepotDownError, StorageError
 from pyodide_offline.features.mirror import names, refs
 from pyodide_offline.features.mirror.depot import Depot
 from pyodide_offline.features.mirror.events import Events
+from pyodide_offline.features.mirror.notebook import Notebook
 from pyodide_offline.features.mirror.refs import Ref
 
 MOST = 50_000
@@ -17,8 +18,11 @@ _TRIES = 5
 class Refbook:
     """Reads and publishes refs. What is remembered is bounded; the oldest go first."""
 
-    def __init__(self, depot: Depot, events: Events, most: int = MOST) -> None:
+    def __init__(
+        self, depot: Depot, events: Events, most: int = MOST, notebook: Notebook | None = None
+    ) -> None:
         self.depot = depot
+        self._notebook = notebook
         self._events = events
         self._most = most
         self._known: OrderedDict[tuple[str, str], Ref] = OrderedDict()
@@ -28,14 +32,15 @@ class Refbook:
         return self._known.get((kind, name))
 
     async def read(self, kind: str, name: str) -> Ref | None:
-        """Return the depot's ref; what is remembered where the depot is down and there is any.
+        """Return the depot's ref; what is remembered, or was noted before this front was started,
+        where the depot is down and there is any.
 
         Raises DepotDownError. A ref that cannot be read counts as none.
         """
         try:
             found = await self.depot.get(names.ref_key(kind, name))
         except DepotDownError as error:
-            if known := self.known(kind, name):
+            if known := self.known(kind, name) or self._noted(kind, name):
                 return known
             self._events.error("depot", error)
             raise
@@ -71,9 +76,23 @@ class Refbook:
         while len(self._known) > self._most:
             self._known.popitem(last=False)
 
+    def note(self, kind: str, name: str) -> None:
+        """Keep what is remembered on this disk, for a start while the depot is down: it was
+        found to be right.
+        """
+        ref = self.known(kind, name)
+        if ref and self._notebook is not None:
+            self._notebook.note(ref)
+
     def forget(self, kind: str, name: str) -> None:
         """Ask the depot again for what a name stands for."""
         self._known.pop((kind, name), None)
+
+    def _noted(self, kind: str, name: str) -> Ref | None:
+        ref = self._notebook.find(kind, name) if self._notebook is not None else None
+        if ref:
+            self.remember(ref)
+        return ref
 
     def _decoded(self, data: bytes, kind: str, name: str) -> Ref | None:
         try:

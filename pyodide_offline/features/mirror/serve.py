@@ -7,11 +7,12 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pyodide_offline.errors import DepotDownError
 from pyodide_offline.features.mirror import links, listening, opening, state
 from pyodide_offline.features.mirror import origins as upstreams
 from pyodide_offline.features.mirror.app import Mirror
@@ -24,9 +25,11 @@ from pyodide_offline.features.mirror.guard import Guard, Rules
 from pyodide_offline.features.mirror.health import Health
 from pyodide_offline.features.mirror.hits import Hits
 from pyodide_offline.features.mirror.indexing import FRESH, Indexing
+from pyodide_offline.features.mirror.late import LateDepot
 from pyodide_offline.features.mirror.leases import Leases
 from pyodide_offline.features.mirror.ledger import Ledger
 from pyodide_offline.features.mirror.links import Links
+from pyodide_offline.features.mirror.notebook import Notebook
 from pyodide_offline.features.mirror.npm import Npm
 from pyodide_offline.features.mirror.pages import pages
 from pyodide_offline.features.mirror.pull import Pull
@@ -88,71 +91,100 @@ class Front:
 @asynccontextmanager
 async def front(session: Session, settings: Settings, events: Events) -> AsyncIterator[Front]:
     """Yield all of a front but the server; in the loop that it is used in."""
-    depot = await opening.opened(
-        settings.store, session.environ, settings.cache, single=settings.single
-    )
-    known = await asyncio.to_thread(upstreams.read, session, settings.upstreams, settings.hosts)
-    upstream = Upstream(session, events, known.permit, peer=known.permit_peer)
-    file = settings.signing_key or settings.cache.parent / "signing.key"
-    ledger = state.ledger(depot, file, events, settings.trusted)
-    await ledger.open()
-    cache = DiskCache(
-        settings.cache,
-        depot,
-        limit=settings.limit,
-        damaged=lambda key, where: events.error("damaged", f"{key} in {where}"),
-    )
-    folders = ExitStack()
-    folder = folders.enter_context(_unfinished(settings.cache))
-    pull = Pull(
-        Refbook(depot, events),
-        cache,
-        Leases(depot),
-        upstream,
-        events,
-        folder=folder,
-        offline=settings.offline or session.offline,
-    )
-    indexing = Indexing(pull, upstream, ledger.admit, check=ledger.check, fresh=settings.fresh)
-    linked = None
-    if settings.links:
-        guarded = settings.rules.tokens is not None
-        linked = Links(settings.links / (links.TOKENS if guarded else links.OPEN), cache.known)
-        folders.enter_context(linked.watched())
-    hits = Hits(events, settings.accel, linked)
-    npm = Npm(pull, indexing, hits, known)
-    simple = Simple(pull, indexing, hits, known)
-    bundles = Bundles(pull, hits, known, ledger.admit, check=ledger.check)
-    pyodide = Pyodide(pull, hits, known, npm)
-    health = Health(depot, events)
-    app = Mirror(
-        hits=hits,
-        npm=npm,
-        simple=simple,
-        bundles=bundles,
-        pyodide=pyodide,
-        digests=Digests(pull, hits),
-        base=settings.base,
-        pages=pages(depot, events, health),
-    )
-    try:
-        yield Front(
-            Guard(app, settings.rules, events),
+    with ExitStack() as folders:
+        notebook = Notebook(settings.cache / "names.db", settings.store)
+        folders.callback(notebook.close)
+
+        async def opened() -> Depot:
+            return await opening.opened(
+                settings.store, session.environ, settings.cache, single=settings.single
+            )
+
+        depot, late = await _store(opened, notebook, events)
+        known = await asyncio.to_thread(upstreams.read, session, settings.upstreams, settings.hosts)
+        upstream = Upstream(session, events, known.permit, peer=known.permit_peer)
+        file = settings.signing_key or settings.cache.parent / "signing.key"
+        ledger = state.ledger(depot, file, events, settings.trusted)
+
+        async def begin() -> None:
+            await ledger.open()
+            notebook.begin(depot.label)
+
+        coming = asyncio.create_task(late.come(opened, begin, events)) if late else None
+        if late is None:
+            await begin()
+        cache = DiskCache(
+            settings.cache,
             depot,
-            pull,
-            indexing,
-            ledger,
-            health,
-            events,
-            npm,
-            simple,
+            limit=settings.limit,
+            damaged=lambda key, where: events.error("damaged", f"{key} in {where}"),
         )
-    finally:
-        await ledger.close()
-        await pull.close()
-        await upstream.close()
-        await depot.close()
-        folders.close()
+        folder = folders.enter_context(_unfinished(settings.cache))
+        pull = Pull(
+            Refbook(depot, events, notebook=notebook),
+            cache,
+            Leases(depot),
+            upstream,
+            events,
+            folder=folder,
+            offline=settings.offline or session.offline,
+        )
+        indexing = Indexing(pull, upstream, ledger.admit, check=ledger.check, fresh=settings.fresh)
+        linked = None
+        if settings.links:
+            guarded = settings.rules.tokens is not None
+            linked = Links(settings.links / (links.TOKENS if guarded else links.OPEN), cache.known)
+            folders.enter_context(linked.watched())
+        hits = Hits(events, settings.accel, linked)
+        npm = Npm(pull, indexing, hits, known)
+        simple = Simple(pull, indexing, hits, known)
+        bundles = Bundles(pull, hits, known, ledger.admit, check=ledger.check)
+        pyodide = Pyodide(pull, hits, known, npm)
+        health = Health(depot, events, lambda: late is None or late.here)
+        app = Mirror(
+            hits=hits,
+            npm=npm,
+            simple=simple,
+            bundles=bundles,
+            pyodide=pyodide,
+            digests=Digests(pull, hits),
+            base=settings.base,
+            pages=pages(depot, events, health),
+        )
+        try:
+            yield Front(
+                Guard(app, settings.rules, events),
+                depot,
+                pull,
+                indexing,
+                ledger,
+                health,
+                events,
+                npm,
+                simple,
+            )
+        finally:
+            if coming:
+                coming.cancel()
+                await asyncio.wait([coming])
+            await ledger.close()
+            await pull.close()
+            await upstream.close()
+            await depot.close()
+
+
+async def _store(
+    opened: Callable[[], Awaitable[Depot]], notebook: Notebook, events: Events
+) -> tuple[Depot, LateDepot | None]:
+    """Open the store; where it is down, and this front has served from it, it may come late."""
+    try:
+        return await opened(), None
+    except DepotDownError as error:
+        if not (notebook.label and len(notebook)):
+            raise
+        events.error("depot", error)
+        late = LateDepot(notebook.label)
+        return late, late
 
 
 def serve(

@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyodide_offline import __version__
+from pyodide_offline.features.mirror import refs
 from pyodide_offline.features.mirror.census import Census, Count
 from pyodide_offline.features.mirror.events import Events, Noted
 from pyodide_offline.features.mirror.health import Health
 from pyodide_offline.features.mirror.replies import Receive, Reply, Scope, Send
 
 _SHOWN_ERRORS = 20
-# Kept in the store under names too, but nothing that a client asks for.
-_OWN = {"chain", "chain-head", "pins", "pending", "health"}
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --bad: #b3261e; --good: #1b6e3c; }
 @media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --good: #7fd39b; } }
@@ -146,7 +145,7 @@ def _last(events: Events) -> list[Noted]:
 
 def _kinds(count: Count | None) -> list[list[str]]:
     found = sorted(count.names.items()) if count else []
-    return [[kind, f"{number:,}"] for kind, number in found if kind not in _OWN]
+    return [[kind, f"{number:,}"] for kind, number in found if kind not in refs.OWN]
 
 
 def _section(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str:

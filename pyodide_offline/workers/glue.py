@@ -81,6 +81,10 @@ SPOTS = (
     Spot("load-library", "function loadLibData(){", _LOAD_LIBRARY, 1),
     Spot("library-memory", "getMemory(", "Module.getMemoryPatched(Module,libName,", 1),
 )
+# No file lies beside the script, so its folder is not looked for. There the URL cannot be made,
+# which is caught, but for the error V8 parses the whole megabyte of code once more: some 20 ms
+# of each start. Code without this spot runs as well.
+_FOLDER = 'try{scriptDirectory=new URL(".",_scriptName).href}catch{}'
 # Pyodide 314 ships an ES module, 0.28 a script that ends by setting a global.
 EXPORTS = {
     "pyodide.asm.mjs": Spot("export", "export default _createPyodideModule;", "", 1),
@@ -110,6 +114,8 @@ def rewrite(
     counts = {}
     for spot in (*SPOTS, EXPORTS[file_name]):
         text, counts[spot.name] = _apply(text, spot, file_name, version)
+    counts["script-folder"] = text.count(_FOLDER)
+    text = text.replace(_FOLDER, "")
     if public_version != version:
         found = re.findall(rf'var [\w$]+="{re.escape(version)}";', text)
         _expect("public-version", len(found), 1, file_name, version)
@@ -121,7 +127,7 @@ def rewrite(
 
 def revision() -> str:
     """Return a short name of these rules; it changes when any of them changes."""
-    rules = repr((SPOTS, EXPORTS, _HEADS, _NO_EVAL, _TAIL, _setup()))
+    rules = repr((SPOTS, EXPORTS, _FOLDER, _HEADS, _NO_EVAL, _TAIL, _setup()))
     return hashlib.sha256(rules.encode()).hexdigest()[:10]
 
 

@@ -21,6 +21,8 @@ from pyodide_offline.workers.snapshot import Recipe
 
 # Seconds: a plain start takes 3 to 15 on a busy machine, a loaded one below 3.
 _MAKING, _LOADING = 180.0, 60.0
+# Seconds for which a failure counts that is no refusal: the machine was busy, or its disk full.
+PASSING = 24 * 3600.0
 # Seconds that code has to stay as it is before an own snapshot of it is worth making.
 STILL = 3.0
 # At the lowest priority, and gone when we are, even by kill -9 (PR_SET_PDEATHSIG is 1).
@@ -28,6 +30,7 @@ _HUMBLY = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.nice(19); "
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
+_KILLED = -9  # by the deadline, or by a machine that is out of memory
 _LISTENS = b'"event":"listen"'
 
 
@@ -77,10 +80,13 @@ class Maker:
         while (job := self._next()) is not None:
             try:
                 make(self._session, job, self._stopped)
-            except (PyodideOfflineError, OSError):
-                # Not worth a word: the start works without. It is not tried again, either.
+            except (PyodideOfflineError, OSError) as error:
+                # Not worth a word: the start works without.
                 if not self._stopped.is_set():
-                    self._session.store.remember("no-snapshot", job.recipe.key, value=True)
+                    refused = isinstance(error, WorkerdError)
+                    self._session.store.remember(
+                        "no-snapshot", job.recipe.key, refused or time.time()
+                    )
 
     def _next(self) -> Job | None:
         with self._changed:
@@ -102,16 +108,21 @@ def _first(session: Session, jobs: Iterator[Job]) -> Job | None:
 
 
 def wanted(session: Session, job: Job) -> bool:
-    """Say whether a snapshot is missing and was not found impossible before."""
+    """Say whether a snapshot is missing and neither impossible nor tried in vain of late."""
     key = job.recipe.key
-    return (
-        session.store.find(snapshot.KIND, key) is None
-        and session.store.memo("no-snapshot", key) is not True
-    )
+    if session.store.find(snapshot.KIND, key):
+        return False
+    failed = session.store.memo("no-snapshot", key)
+    if isinstance(failed, float):
+        return not 0 <= time.time() - failed < PASSING  # a clock may be set back
+    return failed is not True
 
 
 def make(session: Session, job: Job, stopped: threading.Event) -> Entry:
-    """Make a snapshot and keep it in the store. Raises WorkerdError if workerd cannot."""
+    """Make a snapshot and keep it in the store.
+
+    Raises WorkerdError if workerd cannot, TimeoutError if it was too slow or was killed.
+    """
 
     def produce(target: Path) -> Provenance:
         with tempfile.TemporaryDirectory(prefix="pyodide-offline-", dir=target.parent) as name:
@@ -196,6 +207,8 @@ def _start(
         finally:
             deadline.cancel()
             child.kill()
+    if child.returncode == _KILLED:
+        raise TimeoutError(f"workerd did not answer in {seconds:.0f} s, or was killed")
     raise WorkerdError("workerd ended before it answered.")
 
 

@@ -55,6 +55,14 @@ def test_only_the_public_version_is_changed():
     assert done.counts["public-version"] == 1
 
 
+def test_the_scripts_folder_is_not_looked_for_where_it_would_be():
+    looks = 'var d="";try{scriptDirectory=new URL(".",_scriptName).href}catch{}{more()}'
+    done = rewrite(pyodide.script(VERSION) + looks)
+    assert 'var d="";{more()}' in done.text
+    assert done.counts["script-folder"] == 1
+    assert rewrite(pyodide.script(VERSION)).counts["script-folder"] == 0
+
+
 def test_two_public_versions_are_one_too_many():
     with pytest.raises(AssemblyError, match=r"'public-version'.*2 times"):
         rewrite(pyodide.script(VERSION) + f'var again="{VERSION}";', public="315.0.0")

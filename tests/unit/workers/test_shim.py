@@ -192,6 +192,20 @@ def test_only_the_standard_library_is_loaded_on_the_fast_way(fake):
     assert "os" in loaded or "posix" in loaded
 
 
+def test_the_module_socket_is_not_loaded_to_ask(fake):
+    with serving(lambda message: Answer((), message), []) as address:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-X", "importtime", shim.__file__, *SERVE],
+            input=miniflare.message(PYTHON),
+            env={shim.WORKERD: str(fake.path), shim.SOCKET: str(address)},
+            capture_output=True,
+            check=False,
+        )
+    loaded = {line.rsplit(b"|", 1)[-1].strip().decode() for line in done.stderr.splitlines()}
+    assert "_socket" in loaded
+    assert loaded.isdisjoint({"socket", "selectors", "site"})
+
+
 @pytest.mark.parametrize("way", ["pipe", "socket"])
 def test_the_waiting_run_hears_what_workerd_says_and_so_does_miniflare(tmp_path, way):
     program = tmp_path / "workerd"

@@ -123,7 +123,7 @@ def test_a_baseline_is_no_own_one_but_a_neutral_one(session, job, log):
 
 def test_a_workerd_that_stays_silent_is_ended(session, job, log, monkeypatch):
     monkeypatch.setattr(snapshot_maker, "_MAKING", 0.5)
-    with pytest.raises(WorkerdError):
+    with pytest.raises(TimeoutError, match="did not answer in 0 s"):
         snapshot_maker.make(session, job(fails="silent"), never())
 
 
@@ -155,6 +155,28 @@ def test_what_cannot_be_made_is_not_tried_again(session, job, log, maker):
     wait_for(lambda: not snapshot_maker.wanted(session, failing))
     maker.stop()
     assert len(calls(log)) == 1
+
+
+def test_what_took_too_long_is_tried_again_a_day_later(session, job, log, maker, monkeypatch):
+    monkeypatch.setattr(snapshot_maker, "_MAKING", 0.5)
+    slow = job(fails="silent")
+    maker.want([slow])
+    wait_for(lambda: not snapshot_maker.wanted(session, slow))
+    maker.stop()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + snapshot_maker.PASSING + 60)
+    assert snapshot_maker.wanted(session, slow)
+    monkeypatch.setattr(time, "time", lambda: now - 3600)  # the clock was set back
+    assert snapshot_maker.wanted(session, slow)
+
+
+def test_a_refusal_stands_a_day_later_too(session, job, log, maker, monkeypatch):
+    failing = job(fails="making")
+    maker.want([failing])
+    wait_for(lambda: not snapshot_maker.wanted(session, failing))
+    later = time.time() + snapshot_maker.PASSING + 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert not snapshot_maker.wanted(session, failing)
 
 
 def test_what_is_there_is_not_wanted(session, job, log):

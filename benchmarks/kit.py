@@ -13,7 +13,6 @@ import os
 import random
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -62,8 +61,7 @@ def _measure(folder: Path, total: int) -> None:
     (folder / "two.kit").unlink()
     extra = kit.stat().st_size - total
     print(f"a second is {'the same' if same else 'ANOTHER'}; {100 * extra / total:.2f} % over")
-    with tarfile.open(kit) as tar:
-        tar.extract("kit.pyz", folder, filter="data")
+    subprocess.run(["tar", "-xf", kit, "-C", folder, "kit.pyz"], check=True)
     probe = [sys.executable, "-I", "-S", "-c", PROBE, str(folder / "kit.pyz"), str(kit)]
     figures = [_output([*probe, key.public.line]) for _ in range(RUNS)]
     seconds = min(float(figure.split()[0]) for figure in figures)

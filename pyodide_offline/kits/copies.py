@@ -7,7 +7,6 @@ compares every byte. Nothing of a copy is believed here; what is wrong with it i
 the kit. Only what none of the copied platforms needs may be missing (``Copy.lacking``).
 """
 
-import io
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ from pyodide_offline.errors import PyodideOfflineError
 from pyodide_offline.kits import layout, oci
 from pyodide_offline.kits.layout import BLOCK, Member
 from pyodide_offline.kits.manifest import Manifest, decode
-from pyodide_offline.kits.reading import CORRUPT, INCOMPLETE, Fault
+from pyodide_offline.kits.reading import CORRUPT, INCOMPLETE, Composed, Fault
 
 _BLOBS = "blobs/sha256/"
 # More than the largest kit's own documents and files need.
@@ -43,7 +42,7 @@ class _Span:
             return file.read(min(self.size, _DOCUMENT))
 
 
-class Copy(io.RawIOBase):
+class Copy(Composed):
     """The kit that a copy was made of, without the blobs that are ``lacking``."""
 
     def __init__(
@@ -51,19 +50,8 @@ class Copy(io.RawIOBase):
     ) -> None:
         self.lacking = lacking
         self._pieces, self._starts = pieces, list(pieces)
-        self._place = 0
         self._stack = stack
         self._open: tuple[Path, BinaryIO] | None = None
-
-    def readable(self) -> bool:  # noqa: D102
-        return True
-
-    def seekable(self) -> bool:  # noqa: D102
-        return True
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:  # noqa: D102
-        self._place = offset + (self._place if whence == 1 else 0)
-        return self._place
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # noqa: D102
         found = bisect_right(self._starts, self._place) - 1

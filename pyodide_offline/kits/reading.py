@@ -6,6 +6,7 @@ place. Works on a pipe; where the source can seek, what nobody wants is skipped.
 """
 
 import hashlib
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -31,6 +32,22 @@ class Source(Protocol):
     def readinto(self, buffer: memoryview, /) -> int | None: ...  # noqa: D102
     def seekable(self) -> bool: ...  # noqa: D102
     def seek(self, offset: int, whence: int = 0, /) -> int: ...  # noqa: D102
+
+
+class Composed(io.RawIOBase):
+    """A kit that is composed of parts as it is read; ``_place`` is where in it."""
+
+    _place = 0
+
+    def readable(self) -> bool:  # noqa: D102
+        return True
+
+    def seekable(self) -> bool:  # noqa: D102
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:  # noqa: D102
+        self._place = offset + (self._place if whence == 1 else 0)
+        return self._place
 
 
 class Receiver(Protocol):

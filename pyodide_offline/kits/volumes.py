@@ -7,7 +7,6 @@ makes them.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,7 @@ from typing import BinaryIO
 
 from pyodide_offline.errors import IntegrityError, StorageError
 from pyodide_offline.kits import copies
-from pyodide_offline.kits.reading import INCOMPLETE, Fault, Head, Reading, Source
+from pyodide_offline.kits.reading import INCOMPLETE, Composed, Fault, Head, Reading, Source
 
 HEAD = 512
 MOST = 999
@@ -53,22 +52,11 @@ class _Part:
     volume: Volume
 
 
-class Joined(io.RawIOBase):
+class Joined(Composed):
     """The parts of several open volumes as one file."""
 
     def __init__(self, parts: Sequence[tuple[Volume, BinaryIO]]) -> None:
         self._parts = sorted(parts, key=lambda one: one[0].offset)
-        self._place = 0
-
-    def readable(self) -> bool:  # noqa: D102
-        return True
-
-    def seekable(self) -> bool:  # noqa: D102
-        return True
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:  # noqa: D102
-        self._place = offset + (self._place if whence == 1 else 0)
-        return self._place
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # noqa: D102
         for volume, file in self._parts:

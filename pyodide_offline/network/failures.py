@@ -52,19 +52,12 @@ def explain(
             return refused(parts.hostname or "", parts.port or 443, upstream, early)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _untrusted(cause, url, upstream, environ, way)
-        if isinstance(cause, ssl.SSLEOFError):
-            return NetworkError(
-                f"TLS with {host} failed: the connection ends in the middle of it.",
-                why=way,
-                next_step=_TLS_STEP,
-                kind="tls",
-            )
         if isinstance(cause, ssl.SSLError):
+            reason = _sentence(getattr(cause, "reason", "") or str(cause))
+            if isinstance(cause, ssl.SSLEOFError):
+                reason = "the connection ends in the middle of it."
             return NetworkError(
-                f"TLS with {host} failed: {_sentence(getattr(cause, 'reason', '') or str(cause))}",
-                why=way,
-                next_step=_TLS_STEP,
-                kind="tls",
+                f"TLS with {host} failed: {reason}", why=way, next_step=_TLS_STEP, kind="tls"
             )
     if isinstance(error, httpcore.ConnectTimeout):
         return NetworkError(

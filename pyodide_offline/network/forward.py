@@ -19,7 +19,7 @@ import httpcore
 
 from pyodide_offline.errors import NetworkError
 from pyodide_offline.network import challenges, connect, credentials, refusals
-from pyodide_offline.network.handshake import MAX_BODY, Refused
+from pyodide_offline.network.handshake import MAX_BODY
 from pyodide_offline.network.lockout import Lockout
 from pyodide_offline.network.proxies import Upstream, authority
 from pyodide_offline.network.refusals import Kind
@@ -66,15 +66,7 @@ def send(
         if closing := _drained(answer):
             pool.close()  # the proxy's own header for it is unknown to httpcore
         if (given_up := rounds.answer(offered, closing=closing)) is not None:
-            refused = Refused(
-                407,
-                problem=given_up.problem,
-                login=given_up.trouble,
-                offered=tuple(dict.fromkeys(one.scheme for one in offered)),
-                tried=rounds.scheme,
-                source=rounds.source,
-            )
-            explained = refusals.refused(host, port, upstream, refused)
+            explained = refusals.gave_up(host, port, upstream, rounds, offered, given_up)
             if given_up.trouble == "missing":
                 credentials.missed(upstream)
             if given_up.trouble == "refused" and known is not None:

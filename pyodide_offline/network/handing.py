@@ -5,17 +5,14 @@ body waits until the proxy has seen the head, so that a 407 costs nothing; but f
 Negotiate, which need the next attempt on the same connection, it is too late then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pyodide_offline.errors import NetworkError
 from pyodide_offline.network import challenges, credentials, refusals
-from pyodide_offline.network.challenges import Challenge
 from pyodide_offline.network.exchange import Asked, Handed, LoginWantedError, Usable
-from pyodide_offline.network.handshake import Refused
-from pyodide_offline.network.hops import Target
 from pyodide_offline.network.outbound import Connection, Outbound
 from pyodide_offline.network.proxies import Upstream
-from pyodide_offline.network.rounds import MAX_ROUNDS, GivenUp, Rounds
+from pyodide_offline.network.rounds import MAX_ROUNDS, Rounds
 
 
 async def carry(asked: Asked, upstream: Upstream, outbound: Outbound) -> Usable:
@@ -51,7 +48,9 @@ async def carry(asked: Asked, upstream: Upstream, outbound: Outbound) -> Usable:
                 given_up = rounds.answer(offered, closing=not error.reusable)
                 if given_up is None:
                     continue
-                explained = _explained(target, upstream, rounds, offered, given_up)
+                explained = refusals.gave_up(
+                    target.host, target.port, upstream, rounds, offered, given_up
+                )
                 if given_up.trouble == "missing":
                     credentials.missed(upstream)
                 if given_up.trouble == "refused" and known is not None:
@@ -73,21 +72,3 @@ def _rounds(asked: Asked, upstream: Upstream, url: bytes, environ: Mapping[str, 
         method=asked.request.method.decode("ascii"),
         proxy_host=upstream.host,
     )
-
-
-def _explained(
-    target: Target,
-    upstream: Upstream,
-    rounds: Rounds,
-    offered: Sequence[Challenge],
-    given_up: GivenUp,
-) -> NetworkError:
-    refused = Refused(
-        407,
-        problem=given_up.problem,
-        login=given_up.trouble,
-        offered=tuple(dict.fromkeys(one.scheme for one in offered)),
-        tried=rounds.scheme,
-        source=rounds.source,
-    )
-    return refusals.refused(target.host, target.port, upstream, refused)

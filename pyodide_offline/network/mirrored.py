@@ -22,6 +22,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from pyodide_offline import disk, npmfile
 from pyodide_offline.errors import NetworkError, SettingsError
 from pyodide_offline.network import borrowed
+from pyodide_offline.network.located import Located
 from pyodide_offline.store import LAYOUT, Store
 
 OPTION = "--mirror"
@@ -50,7 +51,7 @@ _OTHERS = {
 
 
 @dataclass(frozen=True)
-class Mirror:
+class Mirror(Located):
     """A mirror's address, with neither login nor a final slash, and the token it wants."""
 
     url: str
@@ -65,17 +66,6 @@ class Mirror:
     def index(self) -> str:
         """What pip and uv are given as their index, with no login."""
         return f"{self.url}/simple/"
-
-    @property
-    def host(self) -> str:
-        """The host's name or address."""
-        return urlsplit(self.url).hostname or ""
-
-    @property
-    def port(self) -> int:
-        """The port, also where the URL names none."""
-        parts = urlsplit(self.url)
-        return parts.port or (80 if parts.scheme == "http" else 443)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -9,10 +9,12 @@ from typing import Literal
 
 from pyodide_offline import redact
 from pyodide_offline.errors import NetworkError
+from pyodide_offline.network.challenges import Challenge
 from pyodide_offline.network.credentials import PASSWORD_VARIABLE, USER_VARIABLE
 from pyodide_offline.network.handshake import Refused
 from pyodide_offline.network.login import SCHEMES
 from pyodide_offline.network.proxies import Upstream, authority
+from pyodide_offline.network.rounds import GivenUp, Rounds
 
 # Why a host or a proxy was not reached; the last line is what a proxy says that was reached.
 Kind = Literal[
@@ -68,6 +70,26 @@ def refused(host: str, port: int, upstream: Upstream, event: Refused) -> Network
         kind,
         **_facts(upstream, event),
     )
+
+
+def gave_up(
+    host: str,
+    port: int,
+    upstream: Upstream,
+    rounds: Rounds,
+    offered: Sequence[Challenge],
+    end: GivenUp,
+) -> NetworkError:
+    """Return the error for a login whose rounds are over without success."""
+    event = Refused(
+        407,
+        problem=end.problem,
+        login=end.trouble,
+        offered=tuple(dict.fromkeys(one.scheme for one in offered)),
+        tried=rounds.scheme,
+        source=rounds.source,
+    )
+    return refused(host, port, upstream, event)
 
 
 def _login(upstream: Upstream, event: Refused) -> NetworkError:

@@ -17,6 +17,7 @@ from pyodide_offline.errors import NetworkError, PyodideOfflineError, SettingsEr
 from pyodide_offline.features.doctor.finding import State
 from pyodide_offline.features.doctor.observed import Observed
 from pyodide_offline.network import configured, mirrored, reach, trust
+from pyodide_offline.network.located import Located
 from pyodide_offline.network.mirrored import Mirror
 from pyodide_offline.network.proxies import Upstream
 from pyodide_offline.network.upstreams import Upstreams
@@ -32,28 +33,12 @@ Role = Literal["official", "npm", "pypi"]
 
 
 @dataclass(frozen=True)
-class Place:
+class Place(Located):
     """Where something is got from; ``source`` says who names it. ``url`` holds no login."""
 
     role: Role
     url: str
     source: str
-
-    @property
-    def host(self) -> str:
-        """The host's name."""
-        return urlsplit(self.url).hostname or ""
-
-    @property
-    def port(self) -> int:
-        """The port, also where the URL names none."""
-        parts = urlsplit(self.url)
-        return parts.port or (80 if parts.scheme == "http" else 443)
-
-    @property
-    def scheme(self) -> str:
-        """https or http."""
-        return urlsplit(self.url).scheme
 
 
 def official(observed: Observed) -> Place:

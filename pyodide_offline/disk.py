@@ -4,13 +4,15 @@ What a full disk or missing rights mean is said here once, for all that writes.
 """
 
 import errno
+import glob
 import os
 import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyodide_offline import digest as digests
@@ -99,6 +101,17 @@ def beside(target: Path, suffix: str = "") -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(target: Path, age: float = 0) -> None:
+    """Remove what killed writers of a file left beside it, over ``age`` seconds ago.
+
+    Without an age it is for who knows that nobody else writes that file now.
+    """
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime >= age:
+                left.unlink()
 
 
 def fsync(path: Path) -> None:

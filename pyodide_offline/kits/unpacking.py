@@ -113,6 +113,7 @@ def unpack(
         judgement = trust.judge(head, trust.load(trusted), terms)
         if before := (*faults, *reading.faults, *judgement.faults):
             return Outcome(before)
+        _sweep(root, trusted)
         shelf = _Shelf(root)
         try:
             reading.blobs(head, shelf)
@@ -224,6 +225,15 @@ class _Shelf:
         if self._file >= 0:
             os.close(self._file)
         self._file = -1
+
+
+def _sweep(root: Path, trusted: Path) -> None:
+    """Remove what killed unpackings had not named yet; nobody else unpacks now."""
+    for left in (root / "blobs" / "sha256").glob(".*"):
+        disk.remove(left)
+    disk.sweep(root / CURRENT)
+    # Another store's unpacking may write this one: that takes no hour.
+    disk.sweep(trusted, age=3600)
 
 
 def _place(root: Path, head: Head) -> None:

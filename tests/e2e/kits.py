@@ -1,10 +1,9 @@
 """Kits that the end-to-end tests share: a project and a key, packed once for the whole run."""
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.conftest import PROGRAM, Machine
+from tests.e2e.conftest import Machine
 
 
 @dataclass(frozen=True)
@@ -23,18 +22,8 @@ class Packed:
 
 def ran(machine: Machine, *words: str | Path, cwd: Path | None = None) -> str:
     """Run this product on the machine that has it; a failure is the test's."""
-    done = subprocess.run(
-        [PROGRAM, *words],
-        env=machine.env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
+    done = machine.call(cwd or Path.cwd(), *words)
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 

@@ -1,6 +1,5 @@
 """What users get wrong: one to three lines, a documented status, no traceback."""
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,21 +34,6 @@ WRONG = {
 }
 
 
-def call(
-    machine: Machine, folder: Path, *arguments: str, **variables: str
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [PROGRAM, *arguments],
-        cwd=folder,
-        env={**machine.env, **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
-
-
 def assert_clear(text: str, lines: Sequence[int] = (1, 2, 3)) -> None:
     assert len(text.strip().splitlines()) in lines, text
     assert "Traceback" not in text
@@ -62,7 +46,7 @@ def test_a_project_that_cannot_be_used(
 ) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    done = call(machine, tmp_path, "prefetch")
+    done = machine.call(tmp_path, "prefetch")
     assert done.returncode == 8, done.stderr
     assert said in done.stderr
     assert_clear(done.stderr)
@@ -81,7 +65,7 @@ def test_a_project_that_cannot_be_used(
     ids=" ".join,
 )
 def test_wrong_use(machine: Machine, tmp_path: Path, arguments: list[str]) -> None:
-    done = call(machine, tmp_path, *arguments)
+    done = machine.call(tmp_path, *arguments)
     assert done.returncode == 2, done.stderr
     assert "Usage: pyodide-offline" in done.stderr
     # click's form: usage, a hint, an empty line, the error.
@@ -91,7 +75,7 @@ def test_wrong_use(machine: Machine, tmp_path: Path, arguments: list[str]) -> No
 def test_offline_with_an_empty_store(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "wrangler.toml").write_text(GOOD, encoding="utf-8")
     empty = {"PYODIDE_OFFLINE_STORE_DIR": str(tmp_path / "store")}
-    done = call(machine, tmp_path, "prefetch", "--offline", **empty)
+    done = machine.call(tmp_path, "prefetch", "--offline", **empty)
     assert done.returncode == 12, done.stderr
     assert "pyodide-offline prefetch" in done.stderr
     assert_clear(done.stderr)
@@ -125,14 +109,14 @@ def test_a_cache_folder_that_cannot_be_trusted(
         folder.write_text("not a folder")
     else:
         folder.symlink_to(tmp_path)
-    done = call(machine, prefetched, "prefetch", "--cache-dir", str(folder))
+    done = machine.call(prefetched, "prefetch", "--cache-dir", str(folder))
     assert done.returncode == 9, done.stderr
     assert str(folder) in done.stderr
     assert_clear(done.stderr)
 
 
 def test_a_program_that_is_not_there(machine: Machine, prefetched: Path) -> None:
-    done = call(machine, prefetched, "run", "-q", "--", "no-such-program")
+    done = machine.call(prefetched, "run", "-q", "--", "no-such-program")
     assert done.returncode == 7, done.stderr
     assert "no-such-program" in done.stderr
     assert_clear(done.stderr)

@@ -15,7 +15,7 @@ import pytest
 
 from pyodide_offline.errors import ProjectError
 from pyodide_offline.features.browser import folder
-from tests.e2e.conftest import PROGRAM, Machine
+from tests.e2e.conftest import Machine
 from tests.peers import sites
 from tests.peers.sites import Site
 
@@ -67,16 +67,7 @@ def call(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Browser:
     (place / "main.py").write_text(API, encoding="utf-8")
 
     def start(*arguments: str, status: int = 0) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [PROGRAM, "browser", *arguments],
-            cwd=place,
-            env=machine.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=600,
-            check=False,
-        )
+        done = machine.call(place, "browser", *arguments)
         assert done.returncode == status, done.stdout + done.stderr
         return done
 

@@ -27,18 +27,8 @@ CALLERS = WORKERS / "callers"
 def run(
     machine: Machine, project: Path, *words: str, options: tuple[str, ...] = ()
 ) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(
-        [PROGRAM, "run", *options, "--", *words],
-        cwd=project,
-        env=machine.env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
+    done = machine.call(project, "run", *options, "--", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 

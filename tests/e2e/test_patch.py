@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,6 @@ from tests.e2e.conftest import PROGRAM, Machine
 from tests.peers.wrangler import Server, copy_example, started
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-
-
-def call(machine: Machine, project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [PROGRAM, *arguments],
-        cwd=project,
-        env=machine.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
 
 
 def flags(server: Server) -> list[set[str]]:
@@ -43,7 +29,7 @@ def flags(server: Server) -> list[set[str]]:
 @pytest.fixture
 def managed(machine: Machine, prefetched: Path) -> dict[str, Path]:
     """The paths of the managed programs by their names."""
-    listed = json.loads(call(machine, prefetched, "toolchain", "list", "--json").stdout)
+    listed = json.loads(machine.call(prefetched, "toolchain", "list", "--json").stdout)
     return {one["what"]: Path(one["path"]) for one in listed}
 
 
@@ -65,7 +51,7 @@ def test_a_patched_wrangler_gives_workerd_the_flags_and_comes_back_byte_for_byte
     assert file.samefile(shared)
     folder = tmp_path / "a cache"
     # --no-check is not given: Node parses the new text.
-    done = call(machine, project, "patch", "apply", "--cache-dir", str(folder), ".")
+    done = machine.call(project, "patch", "apply", "--cache-dir", str(folder), ".")
     assert done.returncode == 0, done.stderr
     assert shared.read_bytes() == original, "another project's file was written into"
     folder.rmdir()  # as after a restart of the machine
@@ -87,7 +73,7 @@ def test_a_patched_wrangler_gives_workerd_the_flags_and_comes_back_byte_for_byte
         assert server.get("/counter") == "3\n"
         assert all(not found for found in flags(server))
 
-    done = call(machine, project, "patch", "revert", ".")
+    done = machine.call(project, "patch", "revert", ".")
     assert done.returncode == 0, done.stderr
     assert file.read_bytes() == original
-    assert call(machine, project, "cache", "verify").returncode == 0
+    assert machine.call(project, "cache", "verify").returncode == 0

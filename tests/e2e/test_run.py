@@ -4,7 +4,6 @@ import html
 import json
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,19 +15,6 @@ from tests.peers.wrangler import started
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 PYWRANGLER = [PROGRAM, "run", "--", "pywrangler", "dev"]
-
-
-def run(machine: Machine, project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [PROGRAM, *arguments],
-        cwd=project,
-        env=machine.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=600,
-        check=False,
-    )
 
 
 def test_the_counter_goes_on_after_ctrl_c_and_nothing_is_left(
@@ -64,7 +50,7 @@ def test_run_says_which_bundle_and_python(
 def test_the_status_is_the_commands(
     machine: Machine, prefetched: Path, script: str, status: int
 ) -> None:
-    done = run(machine, prefetched, "run", "--", "sh", "-c", script)
+    done = machine.call(prefetched, "run", "--", "sh", "-c", script)
     assert done.returncode == status, done.stderr
 
 
@@ -79,7 +65,7 @@ def test_a_second_prefetch_sends_nothing(machine: Machine, prefetched: Path) -> 
 def test_a_spoiled_bundle_is_healed(
     machine: Machine, prefetched: Path, content: bytes | None, linked: bool
 ) -> None:
-    told = json.loads(run(machine, prefetched, "prefetch", "--json").stdout)
+    told = json.loads(machine.call(prefetched, "prefetch", "--json").stdout)
     (bundle,) = Path(told["cache_dir"]).glob("*.capnp.bin")
     good = bundle.read_bytes()
     if not linked:
@@ -89,7 +75,7 @@ def test_a_spoiled_bundle_is_healed(
     # What is written into the file that is there reaches the store's by its hard link.
     bundle.chmod(0o600)
     bundle.write_bytes(good[: len(good) // 2] if content is None else content)
-    done = run(machine, prefetched, "prefetch")
+    done = machine.call(prefetched, "prefetch")
     assert done.returncode == 0, done.stderr
     assert bundle.read_bytes() == good
-    assert run(machine, prefetched, "cache", "verify").returncode == 0
+    assert machine.call(prefetched, "cache", "verify").returncode == 0

@@ -2,12 +2,11 @@
 
 import os
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import PROGRAM, Machine
+from tests.e2e.conftest import Machine
 from tests.peers.workerd import URL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -25,16 +24,8 @@ exec '{workerd}' "$@"
 
 
 def run(machine: Machine, project: Path, *words: str, **more: str) -> "tuple[int, str]":
-    done = subprocess.run(
-        [PROGRAM, "run", "--offline", "-q", "--", "wrangler", "dev", *words],
-        cwd=project,
-        env={**machine.env, **more},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
+    command = ("run", "--offline", "-q", "--", "wrangler", "dev", *words)
+    done = machine.call(project, *command, **more)
     return done.returncode, done.stderr
 
 

@@ -11,6 +11,21 @@ from pyodide_offline import disk
 from pyodide_offline.errors import StorageError
 
 
+def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    target = folder / "a[1].json"
+    ours = [folder / ".a[1].json.x1", folder / ".a[1].json.y2"]
+    others = [target, folder / ".a1.json.x", folder / ".b.json.x", folder / "a[1].json.x"]
+    for path in (*ours, *others):
+        path.touch()
+    os.utime(ours[0], (1, 1))
+    disk.sweep(target, age=60)
+    assert sorted(folder.iterdir()) == sorted([ours[1], *others])
+    disk.sweep(target)
+    assert sorted(folder.iterdir()) == sorted(others)
+
+
 def test_a_file_is_written_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,21 @@ def test_a_kit_is_unpacked_and_its_items_are_there_read_only(room: Room) -> None
     assert (done.generation.folder / layout.PROGRAM).stat().st_mode & 0o111
 
 
+def test_what_a_killed_one_had_not_named_yet_is_removed(room: Room) -> None:
+    room.unpack()
+    blobs = room.root / "blobs" / "sha256"
+    left = [blobs / f".{'0' * 64}.x", room.root / ".current.x"]
+    for path in left:
+        path.touch()
+    recent, old = (room.trusted.with_name(f".{room.trusted.name}.{one}") for one in "ab")
+    for path in (recent, old):
+        path.touch()
+    os.utime(old, (1, 1))
+    room.unpack()
+    assert not [path for path in (*left, old) if path.exists()]
+    assert recent.exists()
+
+
 def test_what_is_there_is_not_read_again_and_what_is_damaged_is(room: Room) -> None:
     room.unpack()
     again = room.unpack()

@@ -17,7 +17,7 @@ from pyodide_offline import digest as digests
 from pyodide_offline.digest import Digest
 from pyodide_offline.distribution import wheels
 from pyodide_offline.errors import IntegrityError, StorageError
-from pyodide_offline.features.mirror import bundles, described, names, npm, refs, simple
+from pyodide_offline.features.mirror import bundles, described, names, npm, projects, refs, simple
 from pyodide_offline.features.mirror.depot import Depot
 from pyodide_offline.features.mirror.described import Tarball, Wheel
 from pyodide_offline.features.mirror.pull import Pull
@@ -108,7 +108,7 @@ async def _projects(
         if text := texts[item.sha256]:
             ref = _ref(simple.KIND, f"{at}{simple.METADATA}", text, "text/plain; charset=utf-8")
             await pull.keep(ref, text)
-    await _index(pull, simple.INDEX, name, old[0] if old else None, body, simple.JSON)
+    await _index(pull, simple.INDEX, name, old[0] if old else None, body, projects.JSON)
 
 
 async def _put(pull: Pull, kind: str, name: str, item: Item, places: Mapping[str, Path]) -> None:

@@ -5,9 +5,7 @@ import json
 
 import pytest
 
-from pyodide_offline.errors import RegistryError
-from pyodide_offline.features.mirror import simple
-from pyodide_offline.features.mirror.simple import JSON, File, Project
+from pyodide_offline.features.mirror.projects import JSON
 from tests.peers.fronts import ask, front, played
 from tests.peers.registry import Answer, Registry
 
@@ -127,47 +125,3 @@ def test_a_wrong_file_reaches_nobody(session, tmp_path):
                 assert WHEEL[:10] not in got.body
 
     played(scene)
-
-
-@pytest.mark.parametrize(
-    ("accept", "json_wanted"),
-    [
-        ("", False),
-        ("*/*", False),
-        (JSON, True),
-        ("text/html", False),
-        (f"{JSON}, text/html;q=0.1", True),
-        (f"{JSON};q=0.1, text/html", False),
-        (f"{JSON};q=x", False),
-        ("application/vnd.pypi.simple.latest+json", True),
-    ],
-)
-def test_what_is_wanted(accept, json_wanted):
-    assert simple._wants_json(accept) is json_wanted
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"files": [{}]}', b"[" * 100_000])
-def test_reading_refuses(body):
-    with pytest.raises(RegistryError):
-        simple.read(body, JSON, "http://x/", "a")
-
-
-@pytest.mark.parametrize(
-    ("file", "project"),
-    [
-        (NAME, "a-b"),
-        ("A.b-1.0.tar.gz", "a-b"),
-        ("a-1.0.zip", "a"),
-        ("a.whl", None),
-        ("a.exe", None),
-    ],
-)
-def test_projects_of_files(file, project):
-    assert simple.project_of(file) == project
-
-
-def test_what_is_written_cannot_be_markup():
-    project = Project(
-        "a", (File("a-1.0.tar.gz", "u", SHA, extra={"requires-python": '"><script>'}),)
-    )
-    assert b"<script>" not in simple.written_html(project)

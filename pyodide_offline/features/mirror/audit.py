@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from pyodide_offline import digest as digests
 from pyodide_offline.errors import DepotDownError, IntegrityError, StorageError
-from pyodide_offline.features.mirror import chain, names, pins, refs
-from pyodide_offline.features.mirror.chain import Entry, Link
+from pyodide_offline.features.mirror import chain, entries, names, pins, refs
 from pyodide_offline.features.mirror.depot import Depot
+from pyodide_offline.features.mirror.entries import Entry, Link
 from pyodide_offline.features.mirror.ledger import PINS
 from pyodide_offline.features.mirror.refs import Ref
 from pyodide_offline.kits import signature
@@ -79,11 +79,11 @@ class Audit:
     # -- the log ----------------------------------------------------------------------
 
     async def _read_log(self) -> None:
-        entries: list[Entry] = []
+        log: list[Entry] = []
         awaited = {one.number: one for one in self._seen}
         try:
             found = await self._depot_head()
-            link = chain.pointed(found[0]) if found else Link()
+            link = entries.pointed(found[0]) if found else Link()
             self.report.head = link
             if awaited and link.number < max(awaited):
                 self._rolled_back(awaited[max(awaited)])
@@ -91,14 +91,14 @@ class Audit:
                 if link.number in awaited and awaited[link.number] != link:
                     self._rolled_back(awaited[link.number])
                 entry = await self._entry(link)
-                entries.append(entry)
+                log.append(entry)
                 link = entry.previous
         except IntegrityError as error:
             self._whole = False
             missing = "missing" in error.what
             self._fault(LOG, error.what, INCOMPLETE if missing else CORRUPT)
-        self.report.entries = len(entries)
-        for entry in reversed(entries):
+        self.report.entries = len(log)
+        for entry in reversed(log):
             self._replay(entry)
 
     async def _depot_head(self) -> tuple[bytes, str] | None:
@@ -121,7 +121,9 @@ class Audit:
             raise IntegrityError(f"entry {link.number} cannot be read") from error
         if found is None:
             raise IntegrityError(f"entry {link.number} is missing; what is before it is not known")
-        return self._open(lambda: chain.read(found[0], link, self._keys()), f"entry {link.number}")
+        return self._open(
+            lambda: entries.read(found[0], link, self._keys()), f"entry {link.number}"
+        )
 
     def _open(self, read: Callable[[], _T], where: str) -> _T:
         """Read something signed; a stranger's signature is a fault, and is read all the same."""
@@ -172,7 +174,7 @@ class Audit:
 
     def _read_pins(self, key: str, data: bytes) -> tuple[_Package, dict[str, str]] | None:
         try:
-            value, _ = self._open(lambda: chain.opened(data, PINS, self._keys()), key)
+            value, _ = self._open(lambda: entries.opened(data, PINS, self._keys()), key)
             package = str(value["kind"]), str(value["name"])
             kept = {str(version): str(pin) for version, pin in value["pins"].items()}
             there = names.ref_key(f"pins/{package[0]}", package[1])

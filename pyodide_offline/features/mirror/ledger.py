@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pyodide_offline.errors import DepotDownError, IntegrityError, PinChangedError, SettingsError
-from pyodide_offline.features.mirror import chain, names, pins
-from pyodide_offline.features.mirror.chain import Chain, Record
+from pyodide_offline.features.mirror import entries, names, pins
+from pyodide_offline.features.mirror.chain import Chain
 from pyodide_offline.features.mirror.depot import Depot
+from pyodide_offline.features.mirror.entries import Record
 from pyodide_offline.features.mirror.events import Events
 from pyodide_offline.kits.signing import SecretKey
 
@@ -180,7 +181,7 @@ class Ledger:
             clash = {} if replace else pins.compare(known, new).changed
             merged = {**known, **{v: p for v, p in new.items() if v not in clash}}
             value = {"kind": kind, "name": name, "pins": merged}
-            data = chain.sealed(self._key, PINS, value)
+            data = entries.sealed(self._key, PINS, value)
             if await self._depot.swap(_key(kind, name), data, etag) is not None:
                 return clash
         raise DepotDownError(f"The pins of {kind} {name} could not be written.")
@@ -189,7 +190,7 @@ class Ledger:
         found = await self._depot.get(_key(kind, name))
         if found is None:
             return {}, None
-        value, _ = chain.opened(found[0], PINS, self._chain.trusted)
+        value, _ = entries.opened(found[0], PINS, self._chain.trusted)
         return pins_of(value, kind, name), found[1]
 
     async def _pending(self, kind: str, name: str) -> tuple[list[Pending], str | None]:

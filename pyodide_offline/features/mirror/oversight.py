@@ -13,8 +13,8 @@ from pathlib import Path
 from pyodide_offline.errors import SettingsError
 from pyodide_offline.features.mirror import chain, opening, state
 from pyodide_offline.features.mirror.audit import Audit, Report
-from pyodide_offline.features.mirror.chain import Link
 from pyodide_offline.features.mirror.depot import Depot
+from pyodide_offline.features.mirror.entries import Link
 from pyodide_offline.features.mirror.events import Events
 from pyodide_offline.features.mirror.ledger import Pending
 from pyodide_offline.features.mirror.pruning import DAY_S, Pruned, Pruning

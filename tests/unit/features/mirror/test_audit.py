@@ -7,9 +7,10 @@ import pytest
 
 from pyodide_offline import digest as digests
 from pyodide_offline.errors import DepotDownError, PinChangedError
-from pyodide_offline.features.mirror import chain, names, pins
+from pyodide_offline.features.mirror import entries, names, pins
 from pyodide_offline.features.mirror.audit import LOG, Audit
-from pyodide_offline.features.mirror.chain import Chain, Link, Record
+from pyodide_offline.features.mirror.chain import Chain
+from pyodide_offline.features.mirror.entries import Link, Record
 from pyodide_offline.features.mirror.events import Events
 from pyodide_offline.features.mirror.folder import FolderDepot
 from pyodide_offline.features.mirror.ledger import PINS, Ledger
@@ -105,7 +106,7 @@ def test_names_that_cannot_be_read_or_belong_elsewhere(root):
 def test_pins_that_were_changed_removed_or_added(root):
     path = _file(root, "refs/pins/npm/left-pad")
     forged = {"kind": "npm", "name": "left-pad", "pins": {"1.0.0": _sri(TWO), "9.9.9": _sri(TWO)}}
-    rewrite(path, chain.sealed(KEY, PINS, forged))  # somebody who has the key, and not the log
+    rewrite(path, entries.sealed(KEY, PINS, forged))  # somebody who has the key, and not the log
     _file(root, "refs/pins/npm/=40*").unlink()
     found = _faults(root)
     assert [(where, bit) for where, _, bit in found] == [
@@ -119,7 +120,7 @@ def test_pins_with_a_broken_or_a_strangers_signature(root):
     one, two = _file(root, "refs/pins/npm/left-pad"), _file(root, "refs/pins/npm/=40*")
     rewrite(one, value_of(one).replace(b"1.0.0", b"1.0.1"))
     forged = {"kind": "npm", "name": "@a/b", "pins": {"1.0.0": _sri(TWO)}}
-    rewrite(two, chain.sealed(STRANGER, PINS, forged))
+    rewrite(two, entries.sealed(STRANGER, PINS, forged))
     bits = {where: bit for where, _, bit in _faults(root)}
     assert bits["refs/pins/npm/left-pad"] == CORRUPT
     assert bits["refs/pins/npm/=40a=2fb"] == UNTRUSTED

@@ -25,6 +25,7 @@ MODULES = (
     "pyodide_offline.disk",
     "pyodide_offline.errors",
     "pyodide_offline.kits",
+    "pyodide_offline.kits.ahead",
     "pyodide_offline.kits.bootstrap",
     "pyodide_offline.kits.copies",
     "pyodide_offline.kits.crew",

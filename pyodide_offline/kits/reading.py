@@ -112,8 +112,16 @@ class Reading:
             self.faults.append(Fault(NAME, error.why or error.what))
         return None
 
-    def blobs(self, head: Head, receiver: Receiver | None = None) -> None:
-        """Read the blobs and the end; a receiver gets those that it wants."""
+    def blobs(
+        self,
+        head: Head,
+        receiver: Receiver | None = None,
+        whole: Callable[[str], bool] | None = None,
+    ) -> None:
+        """Read the blobs and the end; a receiver gets those that it wants.
+
+        ``whole`` says of a blob that nobody wants whether it was read and found right already.
+        """
         members = layout.blobs(head.manifest, head.data, head.signatures)
         items = head.manifest.carried
         for place, member in enumerate(members):
@@ -121,7 +129,7 @@ class Reading:
                 continue
             try:
                 taker = receiver if member.sha256 in items else None
-                self._blob(member, head.manifest.epoch, taker)
+                self._blob(member, head.manifest.epoch, taker, whole)
             except _Stop as stop:
                 missing = len(members) - place
                 reason = f"{stop.fault.reason}; {missing} of {len(members)} blobs are missing"
@@ -192,7 +200,13 @@ class Reading:
             self.faults.append(Fault(name, "the bytes that fill its last block are not zero"))
         return content
 
-    def _blob(self, member: Member, mtime: int, receiver: Receiver | None) -> None:
+    def _blob(
+        self,
+        member: Member,
+        mtime: int,
+        receiver: Receiver | None,
+        known: Callable[[str], bool] | None,
+    ) -> None:
         block = self._take(BLOCK, member.name)
         good = block == layout.header(member.name, member.size, member.mode, mtime)
         if not good:
@@ -201,21 +215,27 @@ class Reading:
         if receiver is not None and not wanted and self._source.seekable():
             self._skip(member.size + layout.padding(member.size))
             return
+        if receiver is None and known is not None and known(member.sha256):
+            self._skip(member.size)
+        else:
+            self._content(member, receiver if wanted else None)
+        if any(self._take(layout.padding(member.size), member.name)):
+            reason = "the bytes that fill its last block are not zero"
+            self.faults.append(Fault(member.name, reason))
+
+    def _content(self, member: Member, receiver: Receiver | None) -> None:
         hasher, whole = hashlib.sha256(), False
         try:
             for chunk in self._chunks(member.size, member.name):
                 hasher.update(chunk)
-                if wanted and receiver is not None:
+                if receiver is not None:
                     receiver.write(chunk)
             whole = hasher.hexdigest() == member.sha256
             if not whole:
                 self.faults.append(Fault(member.name, "its content is damaged"))
         finally:
-            if wanted and receiver is not None:
+            if receiver is not None:
                 receiver.end(member.sha256, good=whole)
-        if any(self._take(layout.padding(member.size), member.name)):
-            reason = "the bytes that fill its last block are not zero"
-            self.faults.append(Fault(member.name, reason))
 
     def _take(self, size: int, where: str) -> bytes:
         return b"".join(map(bytes, self._chunks(size, where)))

@@ -14,7 +14,7 @@ from pyodide_offline.errors import (
     SettingsError,
     UntrustedError,
 )
-from pyodide_offline.kits import bootstrap, places, signature, trust, unpacking, volumes
+from pyodide_offline.kits import places, signature, trust, unpacking, volumes
 from pyodide_offline.kits.reading import CORRUPT, UNTRUSTED, Fault
 from pyodide_offline.kits.signature import PublicKey
 
@@ -126,6 +126,8 @@ def _unpack(found: argparse.Namespace) -> int:
 
 def _run(found: argparse.Namespace) -> int:
     """Become the product of the kit, installed from its own wheels, on the user's command."""
+    from pyodide_offline.kits import bootstrap  # more than all that verifying needs
+
     environ = dict(os.environ)
     root = places.kits_dir(environ, found.store_dir)
     generation = unpacking.current(root)

@@ -22,7 +22,7 @@ from pathlib import Path
 from pyodide_offline import digest as digests
 from pyodide_offline import disk
 from pyodide_offline.errors import IntegrityError, StorageError
-from pyodide_offline.kits import layout, trust
+from pyodide_offline.kits import ahead, layout, trust
 from pyodide_offline.kits.manifest import NAME, Item, Manifest, decode
 from pyodide_offline.kits.reading import INCOMPLETE, Fault, Head, Reading
 from pyodide_offline.kits.trust import Terms
@@ -88,7 +88,8 @@ def verify(
         head = reading.head()
         if head:
             faults = [*faults, *trust.judge(head, known, terms).faults]
-            reading.blobs(head)
+            with ahead.hashing(source, head) as whole:
+                reading.blobs(head, whole=whole)
             faults += _absent(head.manifest, root)
         return head, faults + reading.faults
 

@@ -97,9 +97,7 @@ def browser() -> None:
     envvar="PYODIDE_OFFLINE_OFFLINE",
     help="Make no request: use what is in the store.",
 )
-@options.proxying
-@options.trusting
-@options.storage
+@options.reaching
 @options.as_json
 @options.quietness
 def build(
@@ -119,11 +117,7 @@ def build(
     allow_remote: bool,
     limit: int,
     offline: bool,
-    cache_dir: Path | None,
-    store_dir: Path | None,
-    proxies: tuple[str, ...],
-    pac: str | None,
-    ca: tuple[Path, ...],
+    reach: options.Reach,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -139,16 +133,10 @@ def build(
         raise click.UsageError("Name packages, a requirements file or --app.")
     if (data or include) and not app_name:
         raise click.UsageError("--db and --include go with --app.")
-    session = options.session(
-        cache_dir=cache_dir,
-        store_dir=store_dir,
+    session = reach.session(
         offline=offline,
         quiet=quiet,
         plain=as_json,
-        proxies=proxies,
-        pac=pac,
-        ca=ca,
-        hand_on=True,
     )
     chosen = feature.Options(
         app=apps.read(app_name, data=data, include=include) if app_name else None,

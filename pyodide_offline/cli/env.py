@@ -33,9 +33,7 @@ Examples:
 )
 @options.supplying
 @options.mirroring
-@options.proxying
-@options.trusting
-@options.storage
+@options.reaching
 @options.quietness
 def env(
     shell: str,
@@ -44,12 +42,7 @@ def env(
     bundle: str,
     python: str | None,
     wrangler: str | None,
-    mirror: str | None,
-    proxies: tuple[str, ...],
-    pac: str | None,
-    ca: tuple[Path, ...],
-    cache_dir: Path | None,
-    store_dir: Path | None,
+    reach: options.Reach,
     quiet: bool,
 ) -> int:
     """Print the variables that `run` would set.
@@ -60,17 +53,10 @@ def env(
     """
     from pyodide_offline.features import variables as feature
 
-    session = options.session(
-        cache_dir=cache_dir,
-        store_dir=store_dir,
+    session = reach.session(
         project=project,
         offline=offline,
         quiet=quiet,
-        proxies=proxies,
-        pac=pac,
-        ca=ca,
-        mirror=mirror,
-        hand_on=True,
     )
 
     def say(sentence: str) -> None:

@@ -77,9 +77,7 @@ Examples:
 )
 @click.option("--name", default="", help="The kit's name.  [default: the folder's]")
 @click.option("--serial", type=click.IntRange(min=0), default=1, help="Grows with each kit.")
-@options.proxying
-@options.trusting
-@options.storage
+@options.reaching
 @click.option("--offline", is_flag=True, help="Make no request: use what is in the store.")
 @options.quietness
 def pack(
@@ -95,11 +93,7 @@ def pack(
     memory: bool,
     name: str,
     serial: int,
-    proxies: tuple[str, ...],
-    pac: str | None,
-    ca: tuple[Path, ...],
-    cache_dir: Path | None,
-    store_dir: Path | None,
+    reach: options.Reach,
     offline: bool,
     quiet: bool,
 ) -> None:
@@ -112,16 +106,10 @@ def pack(
     from pyodide_offline.workers.project import find_config
 
     alone = bool(folders) and project is None and find_config(Path.cwd()) is None
-    session = options.session(
-        cache_dir=cache_dir,
-        store_dir=store_dir,
+    session = reach.session(
         project=(project or Path()).resolve(),
         offline=offline,
         quiet=quiet,
-        proxies=proxies,
-        pac=pac,
-        ca=ca,
-        hand_on=True,
     )
     for folder in folders:
         _built(folder)

@@ -1,8 +1,10 @@
 """Options that several commands share, and the session made of them."""
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -162,6 +164,66 @@ def naming(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+@dataclass(frozen=True)
+class Reach:
+    """By which ways a command reaches others, whom it trusts, and where it keeps things."""
+
+    proxies: tuple[str, ...]
+    pac: str | None
+    ca: tuple[Path, ...]
+    cache_dir: Path | None
+    store_dir: Path | None
+    mirror: str | None = None
+
+    def session(
+        self,
+        *,
+        project: Path | None = None,
+        offline: bool = False,
+        quiet: bool = False,
+        plain: bool = False,
+        verbose: bool = False,
+    ) -> Session:
+        """Make the command's session; its programs go the same ways, and trust the same."""
+        return session(
+            cache_dir=self.cache_dir,
+            store_dir=self.store_dir,
+            project=project,
+            offline=offline,
+            quiet=quiet,
+            plain=plain,
+            proxies=self.proxies,
+            pac=self.pac,
+            ca=self.ca,
+            mirror=self.mirror,
+            hand_on=True,
+            verbose=verbose,
+        )
+
+
+def reaching(function: F) -> F:
+    """Add what ``proxying``, ``trusting`` and ``storage`` add; the command gets ``reach``.
+
+    Above it ``mirroring`` may stand, whose option is a part of it then.
+    """
+
+    @functools.wraps(function)
+    def command(
+        *arguments: Any,  # noqa: ANN401
+        proxies: tuple[str, ...],
+        pac: str | None,
+        ca: tuple[Path, ...],
+        cache_dir: Path | None,
+        store_dir: Path | None,
+        mirror: str | None = None,
+        **named: Any,  # noqa: ANN401
+    ) -> object:
+        reach = Reach(proxies, pac, ca, cache_dir, store_dir, mirror)
+        return function(*arguments, reach=reach, **named)
+
+    return proxying(trusting(storage(command)))  # type: ignore[return-value]
 
 
 def as_json(function: F) -> F:

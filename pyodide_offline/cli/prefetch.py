@@ -44,9 +44,7 @@ Examples:
 )
 @options.supplying
 @options.mirroring
-@options.proxying
-@options.trusting
-@options.storage
+@options.reaching
 @options.as_json
 @options.loudness
 def prefetch(
@@ -62,12 +60,7 @@ def prefetch(
     bundle: str,
     python: str | None,
     wrangler: str | None,
-    cache_dir: Path | None,
-    store_dir: Path | None,
-    mirror: str | None,
-    proxies: tuple[str, ...],
-    pac: str | None,
-    ca: tuple[Path, ...],
+    reach: options.Reach,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -80,18 +73,11 @@ def prefetch(
 
     if (date or flags) and not workerd:
         raise click.UsageError("--date and --flag go with --workerd.")
-    session = options.session(
-        cache_dir=cache_dir,
-        store_dir=store_dir,
+    session = reach.session(
         project=project,
         offline=offline,
         quiet=quiet,
         plain=as_json,
-        proxies=proxies,
-        pac=pac,
-        ca=ca,
-        mirror=mirror,
-        hand_on=True,
         verbose=verbose,
     )
     more = feature.More(everything, source, python)

@@ -43,9 +43,7 @@ The exit status is that of the command; see the README for those of pyodide-offl
 )
 @options.supplying
 @options.mirroring
-@options.proxying
-@options.trusting
-@options.storage
+@options.reaching
 @options.loudness
 def run(
     command: tuple[str, ...],
@@ -56,12 +54,7 @@ def run(
     bundle: str,
     python: str | None,
     wrangler: str | None,
-    cache_dir: Path | None,
-    store_dir: Path | None,
-    mirror: str | None,
-    proxies: tuple[str, ...],
-    pac: str | None,
-    ca: tuple[Path, ...],
+    reach: options.Reach,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -73,17 +66,10 @@ def run(
     """
     from pyodide_offline.features import run as feature
 
-    session = options.session(
-        cache_dir=cache_dir,
-        store_dir=store_dir,
+    session = reach.session(
         project=project,
         offline=offline,
         quiet=quiet,
-        proxies=proxies,
-        pac=pac,
-        ca=ca,
-        mirror=mirror,
-        hand_on=True,
         verbose=verbose,
     )
     said: set[str] = set()

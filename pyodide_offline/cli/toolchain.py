@@ -52,35 +52,23 @@ def list_(
 
 @toolchain.command()
 @options.bringing
-@options.proxying
-@options.trusting
-@options.storage
+@options.reaching
 @options.as_json
 @options.quietness
 def install(
     offline: bool,
     wrangler: str | None,
-    cache_dir: Path | None,
-    store_dir: Path | None,
-    proxies: tuple[str, ...],
-    pac: str | None,
-    ca: tuple[Path, ...],
+    reach: options.Reach,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Bring what is missing from the registries into the store."""
     from pyodide_offline.workers.toolchain import chain
 
-    session = options.session(
-        cache_dir=cache_dir,
-        store_dir=store_dir,
+    session = reach.session(
         offline=offline,
         quiet=quiet,
         plain=as_json,
-        ca=ca,
-        proxies=proxies,
-        pac=pac,
-        hand_on=True,
     )
     found = chain.get(session, pywrangler=True, version=wrangler)
     _show(session, found, as_json=as_json)

@@ -54,6 +54,7 @@ def _often(what: str, killing: Killing, kills: int) -> None:
         if differing := killing.differing():
             wrong += 1
             print(f"{what}: after {killing.kills} kills other files: {differing[:10]}", flush=True)
+        print(f"{what}: {killing.kills} kills", end="\r", flush=True)
         killing.anew()
     left = killing.close()
     print(

@@ -104,14 +104,14 @@ def beside(target: Path, suffix: str = "") -> Iterator[Path]:
 
 
 def sweep(target: Path, age: float = 0) -> None:
-    """Remove what killed writers of a file left beside it, over ``age`` seconds ago.
+    """Remove what killed writers of a file or folder left beside it, over ``age`` seconds ago.
 
-    Without an age it is for who knows that nobody else writes that file now.
+    Without an age it is for who knows that nobody else writes it now.
     """
     for left in target.parent.glob(f".{glob.escape(target.name)}.*"):
         with suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime >= age:
-                left.unlink()
+                remove(left)
 
 
 def fsync(path: Path) -> None:

@@ -68,6 +68,8 @@ def provide(home: Path, items: Iterable[Item], places: Mapping[str, Path]) -> Pa
             "pyodide-offline kit browser",
         )
     home.parent.mkdir(parents=True, exist_ok=True)
+    # What a killed start had begun; one that goes on beside this one is younger.
+    disk.sweep(home, age=3600)
     with (
         disk.guarded(home),
         tempfile.TemporaryDirectory(dir=home.parent, prefix=f".{home.name}.") as scratch,

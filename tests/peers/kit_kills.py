@@ -7,6 +7,7 @@ bundle and the worker's packages.
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from tests.peers.wrangler import copy_example
 _OTHERWISE = {"__pycache__", "locks", "memos", "trust", "lock"}
 # They name the folder of another name that they were made in, which is another each time.
 _NAMING = {"activate", "activate.csh", "activate.fish", "pyvenv.cfg"}
+# What is written beside its place, and renamed: a kill may leave it, and nobody reads it.
+_BESIDE = re.compile(r"\..+\.[a-z0-9_]{8}")
 _WHILE = 20  # seconds that what is left of a start may take to notice
 
 
@@ -193,9 +196,11 @@ def _files(folders: Sequence[Path]) -> dict[str, str]:
     found = {}
     for top in folders:
         for folder, names, files in os.walk(top):
-            names[:] = [name for name in names if name not in _OTHERWISE]
+            names[:] = [
+                one for one in names if one not in _OTHERWISE and not _BESIDE.fullmatch(one)
+            ]
             for path in (Path(folder, name) for name in (*names, *files)):
-                if path.name.startswith(".kit-trust.json."):  # swept an hour later
+                if _BESIDE.fullmatch(path.name):
                     continue
                 place = path.relative_to(top.parent).as_posix()
                 if path.is_symlink():

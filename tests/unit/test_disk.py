@@ -20,6 +20,8 @@ def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> N
     for path in (*ours, *others):
         path.touch()
     os.utime(ours[0], (1, 1))
+    (folder / ".a[1].json.tree" / "deeper").mkdir(parents=True)
+    os.utime(folder / ".a[1].json.tree", (1, 1))
     disk.sweep(target, age=60)
     assert sorted(folder.iterdir()) == sorted([ours[1], *others])
     disk.sweep(target)

@@ -1,6 +1,7 @@
 """The product installed from a kit's wheels by Python alone."""
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def test_the_installed_python_has_the_product(tmp_path):
     )
     assert said.stdout == "7\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a home", "home", "wheels"]
+
+
+def test_what_a_killed_start_had_begun_is_removed_after_a_while(tmp_path):
+    items, places = made(tmp_path / "wheels")
+    recent, old = tmp_path / ".a home.recent", tmp_path / ".a home.older"
+    for path in (recent, old):
+        (path / "made").mkdir(parents=True)
+    os.utime(old, (1, 1))
+    bootstrap.provide(tmp_path / "a home", items, places)
+    assert (recent.exists(), old.exists()) == (True, False)
 
 
 def test_what_is_there_is_not_made_again(tmp_path):

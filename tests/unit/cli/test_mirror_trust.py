@@ -90,3 +90,13 @@ def test_what_the_examples_start_is_what_serve_takes(command):
     context = mirror_serve.serve.make_context("serve", options)
     assert context.params["signing_key"].name == "chain.key"
     assert context.params["token_file"].name == "tokens.json"
+
+
+def test_the_containers_health_check_asks_no_proxy_and_is_about_life():
+    text = (EXAMPLES / "Containerfile").read_text().replace("\\\n", " ")
+    (line,) = (one for one in text.splitlines() if one.startswith("HEALTHCHECK "))
+    program, option, script = json.loads(line.partition(" CMD ")[2])
+    assert (program, option) == ("python", "-c")
+    compile(script, "HEALTHCHECK", "exec")
+    assert "ProxyHandler({})" in script
+    assert "/healthz" in script

@@ -11,7 +11,6 @@ mirror. Names with a scope come as ``@scope/name`` or ``@scope%2fname``.
 import asyncio
 import json
 import re
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -23,6 +22,7 @@ from pyodide_offline.errors import RegistryError
 from pyodide_offline.features.mirror.hits import Answer, Hits, warning
 from pyodide_offline.features.mirror.indexing import Index, Indexing, Pins, Topic
 from pyodide_offline.features.mirror.origins import Origins
+from pyodide_offline.features.mirror.parsed import Parsed
 from pyodide_offline.features.mirror.pull import Pull
 from pyodide_offline.features.mirror.replies import Receive, Scope, Send, header
 from pyodide_offline.features.mirror.upstream import Reply, Source
@@ -33,7 +33,6 @@ SHORT = "application/vnd.npm.install-v1+json"
 PREFIX = "/npm/"
 _NAME = re.compile(r"(@[a-zA-Z0-9~._-]{1,214}/)?[a-zA-Z0-9~._!'()*-]{1,214}")
 _FILE = re.compile(r"[a-zA-Z0-9@~._+!'()*-]{1,250}\.tgz")
-_KEPT = 64  # packuments that are held parsed
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Npm:
         self._indexing = indexing
         self._hits = hits
         self._origins = origins
-        self._parsed: OrderedDict[str, Packument] = OrderedDict()
+        self._parsed: Parsed[Packument] = Parsed()
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send, path: str, base: str
@@ -143,19 +142,13 @@ class Npm:
         return await self._indexing.get(topic)
 
     async def _read(self, index: Index, name: str) -> Packument:
-        key = index.ref.digest
-        if (found := self._parsed.get(key)) is None:
-            found = await asyncio.to_thread(read, index.body, name)
-            self._parsed[key] = found
-            while len(self._parsed) > _KEPT:
-                self._parsed.popitem(last=False)
+        def first(found: Packument) -> None:
             for file, one in found.tarballs.items():
                 if one.expected:
                     self._origins.vouch(one.url, self._origins.registry(name).url)
                     self._drop_other(f"{name}/-/{file}", one.expected.sri)
-        else:
-            self._parsed.move_to_end(key)
-        return found
+
+        return await self._parsed.get(index.ref.digest, lambda: read(index.body, name), first)
 
     def _drop_other(self, file: str, integrity: str) -> None:
         """Have what is remembered of a file looked up anew, where its index says another digest:

@@ -7,11 +7,9 @@
 What a page says is `projects`'.
 """
 
-import asyncio
 import html
 import json
 import re
-from collections import OrderedDict
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -23,6 +21,7 @@ from pyodide_offline.features.mirror import projects
 from pyodide_offline.features.mirror.hits import Answer, Hits, warning
 from pyodide_offline.features.mirror.indexing import Index, Indexing, Pins, Topic
 from pyodide_offline.features.mirror.origins import PYPI, Origins
+from pyodide_offline.features.mirror.parsed import Parsed
 from pyodide_offline.features.mirror.projects import HTML, JSON, Project
 from pyodide_offline.features.mirror.pull import Pull
 from pyodide_offline.features.mirror.replies import Receive, Scope, Send, header
@@ -37,7 +36,6 @@ LARGEST_FILE = 2 << 30
 METADATA = ".metadata"
 _ACCEPT = f"{JSON}, {HTML};q=0.2, text/html;q=0.1"
 _PROJECT = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,200}[a-zA-Z0-9])?")
-_KEPT = 64
 
 
 class Simple:
@@ -48,7 +46,7 @@ class Simple:
         self._indexing = indexing
         self._hits = hits
         self._origins = origins
-        self._parsed: OrderedDict[str, Project] = OrderedDict()
+        self._parsed: Parsed[Project] = Parsed()
 
     async def page(self, scope: Scope, send: Send, path: str) -> bool:
         """Answer a path below /simple/; False where nothing lies there."""
@@ -147,16 +145,14 @@ class Simple:
         return await self._indexing.get(topic)
 
     async def _read(self, index: Index) -> Project:
-        key = index.ref.digest
-        if (found := self._parsed.get(key)) is None:
-            url = f"{self._origins.of(PYPI).url}{quote(index.ref.name)}/"
-            kind = index.ref.content_type
-            found = await asyncio.to_thread(projects.read, index.body, kind, url, index.ref.name)
+        name, kind = index.ref.name, index.ref.content_type
+        url = f"{self._origins.of(PYPI).url}{quote(name)}/"
+
+        def first(found: Project) -> None:
             for one in found.files:
                 self._origins.vouch(one.url, url)
-            self._parsed[key] = found
-            while len(self._parsed) > _KEPT:
-                self._parsed.popitem(last=False)
-        else:
-            self._parsed.move_to_end(key)
-        return found
+
+        def read() -> Project:
+            return projects.read(index.body, kind, url, name)
+
+        return await self._parsed.get(index.ref.digest, read, first)

@@ -5,6 +5,7 @@
 struct Config {
   services @0 :List(Service);
   sockets @1 :List(Socket);
+  v8Flags @2 :List(Text);
 }
 
 struct Socket {

@@ -15,7 +15,10 @@ ALLOWED = ("public", "private", "240.0.0.0/4")
 
 
 def message(
-    *workers: Worker, bindings: Sequence[tuple[str, str]] = (), allow: Sequence[str] = ALLOWED
+    *workers: Worker,
+    bindings: Sequence[tuple[str, str]] = (),
+    allow: Sequence[str] = ALLOWED,
+    v8_flags: Sequence[str] = (),
 ) -> bytes:
     """Encode (name, date, flags, entry module); an entry that ends in .py is Python.
 
@@ -23,6 +26,7 @@ def message(
     service lets through.
     """
     config = _schema().Config.new_message()
+    config.v8Flags = list(v8_flags)
     services = config.init("services", len(workers) + 3)
     for number, (name, date, flags, entry) in enumerate(workers):
         service = services[number]
@@ -69,6 +73,12 @@ def external(data: bytes) -> dict[str, tuple[str, str]]:
             for service in config.services
             if service.which() == "external"
         }
+
+
+def v8_flags(data: bytes) -> list[str]:
+    """Return the flags for V8 of a message."""
+    with _schema().Config.from_bytes(data) as config:
+        return list(config.v8Flags)
 
 
 def _schema() -> Any:

@@ -69,6 +69,16 @@ def test_a_worker_without_python_loses_the_flags_of_python_workers(additions):
     }
 
 
+def test_v8_gets_room_where_there_is_python_and_what_miniflare_says_of_it_counts():
+    message = miniflare.message(PYTHON, v8_flags=["--min-semi-space-size=1", "--expose-gc"])
+    rewritten = config.rewrite(message, miniflare.SCHEMA, lambda _: ("added",))
+    assert miniflare.v8_flags(rewritten) == [
+        "--min-semi-space-size=8",
+        "--min-semi-space-size=1",
+        "--expose-gc",
+    ]
+
+
 def test_nothing_to_add_gives_the_same_bytes_back():
     message = miniflare.message(SCRIPT, PYTHON)
     assert config.rewrite(message, miniflare.SCHEMA, lambda _: ()) is message

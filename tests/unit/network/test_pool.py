@@ -2,9 +2,11 @@
 
 import asyncio
 
+import pytest
+
 from pyodide_offline.network.hops import Target
 from pyodide_offline.network.outbound import Connection
-from pyodide_offline.network.pool import AN_ORIGIN, Pool
+from pyodide_offline.network.pool import AN_ORIGIN, IDLE, Pool
 from tests.unit.network.forwarding import origin, outbound
 
 HERE = Target("http", "a.example", 80, b"/one")
@@ -48,40 +50,23 @@ def test_the_last_one_given_is_the_first_one_taken_and_only_by_its_origin():
     within_seconds(go())
 
 
-def test_one_that_its_server_closed_is_not_handed_out():
-    async def go():
-        async with origin(closes_when_told) as port:
-            pool, one = Pool(), await made(port)
-            pool.give(HERE, one)
-            one.writer.write(b"x")
-            await gone(one)
-            assert await pool.take(HERE) is None
-
-    within_seconds(go())
+async def speaks_unasked(reader, writer):
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 408 Too Slow\r\n\r\n")
+    await reader.read()
 
 
-def test_one_on_which_something_came_unasked_is_not_handed_out():
-    async def talk(reader, writer):
-        await reader.read(1)
-        writer.write(b"HTTP/1.1 408 Too Slow\r\n\r\n")
-        await reader.read()
-
+@pytest.mark.parametrize(
+    ("talk", "idle"),
+    [(closes_when_told, IDLE), (speaks_unasked, IDLE), (silent, 0.05)],
+    ids=["its server closed it", "something came unasked", "it waited too long"],
+)
+def test_one_that_is_of_no_use_any_more_is_not_handed_out(talk, idle):
     async def go():
         async with origin(talk) as port:
-            pool, one = Pool(), await made(port)
+            pool, one = Pool(idle=idle), await made(port)
             pool.give(HERE, one)
             one.writer.write(b"x")
-            await gone(one)
-            assert await pool.take(HERE) is None
-
-    within_seconds(go())
-
-
-def test_one_waits_for_a_while_only():
-    async def go():
-        async with origin(silent) as port:
-            pool, one = Pool(idle=0.05), await made(port)
-            pool.give(HERE, one)
             await gone(one)
             assert await pool.take(HERE) is None
 

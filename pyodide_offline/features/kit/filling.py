@@ -7,6 +7,7 @@ The same code installs as where registries answer; only, the registry is the kit
 import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,10 +94,12 @@ def _fill(session: Session, contents: Contents, crew: Crew) -> str | None:
     for item in items:
         if item.kind == "bundle" and item.sha256 in places:
             _bundle(session, item, places[item.sha256])
-    memory.unpack(session, items, places)
     version = _wrangler(session, items)
     rack = Rack(items, places)
-    placing.place(session, rack, crew, version, syncs=_syncs(session))
+    with ThreadPoolExecutor(1) as beside:
+        remembered = beside.submit(memory.unpack, session, items, places)
+        placing.place(session, rack, crew, version, syncs=_syncs(session))
+        remembered.result()
     if project.find_config(session.project) is None:
         chain.get(session, pywrangler=True, version=version)
         return version

@@ -17,6 +17,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 Starter = Callable[..., AbstractContextManager[Server]]
 RUN = [PROGRAM, "run", "--offline", "--", "wrangler", "dev"]
+# No other test's: what their workers left in this machine's store would serve these too.
+DATE = "2026-11-16"
+EXAMPLES_DATE = "2026-11-17"
 ENTRY = """\
 import random
 
@@ -53,7 +56,8 @@ def worker(prefetched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = tmp_path_factory.mktemp("snapshots") / "a project"
     project.mkdir()
     text = (prefetched / "wrangler.toml").read_text()
-    (project / "wrangler.toml").write_text(text)
+    assert EXAMPLES_DATE in text
+    (project / "wrangler.toml").write_text(text.replace(EXAMPLES_DATE, DATE))
     shutil.copytree(prefetched / "python_modules", project / "python_modules")
     (project / "src").mkdir()
     (project / "src" / "entry.py").write_text(ENTRY)
@@ -172,7 +176,7 @@ def test_a_changed_flag_and_a_changed_date_start(worker: Path, start: Starter) -
     text = config.read_text()
     changes = [
         text.replace('"python_workers"', '"python_workers", "brotli_content_encoding"'),
-        text.replace("2026-11-17", "2026-11-10"),
+        text.replace(DATE, "2026-11-10"),
         text.replace('"python_workers"', '"python_workers", "disable_python_dedicated_snapshot"'),
     ]
     try:

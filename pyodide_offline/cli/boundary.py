@@ -13,6 +13,8 @@ from pyodide_offline.errors import PyodideOfflineError
 
 BUG = 70
 INTERRUPTED = 130
+# What click raises for a group without a command, from its 8.2 on.
+_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 def guarded(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -23,6 +25,9 @@ def guarded(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(INTERRUPTED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except click.UsageError as error:
+        _misuse(error)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -55,17 +60,55 @@ def _run(arguments: Sequence[str] | None) -> object:
 
 def show(error: PyodideOfflineError) -> None:
     """Print an error on standard error: as JSON where JSON was asked for, else as lines."""
-    lines = [redact.text(line) for line in error.lines()]
-    context = click.get_current_context(silent=True)
-    if "--json" in sys.argv or (context and context.params.get("as_json")):
-        parts = {"what": error.what, "why": error.why, "next_step": error.next_step}
-        record = {name: redact.text(part) for name, part in parts.items()}
-        click.echo(json.dumps({"error": {"code": error.code, **record}}), err=True)
+    _say(error.code, error.what, error.why, error.next_step)
+
+
+def _misuse(error: click.UsageError) -> None:
+    """Print wrong use as any other error; where nothing at all was said, the help."""
+    context = error.ctx
+    if context is None or isinstance(error, _HELP):
+        error.show()
+        return
+    usage = " ".join(context.get_usage().split())
+    what = error.format_message()
+    if source := _source(context, error):
+        what = f"{what.rstrip('.')}. That is from {source}."
+    _say("usage", what, usage, f"Type: {context.command_path} --help")
+
+
+def _source(context: click.Context, error: click.UsageError) -> str:
+    """Return where a value stands that nobody typed: a variable, or a file of settings."""
+    option = error.param if isinstance(error, click.BadParameter) else None
+    if option is None or option.name is None:
+        return ""
+    source = context.get_parameter_source(option.name)
+    if source is click.core.ParameterSource.ENVIRONMENT:
+        return str(option.envvar)
+    if source is click.core.ParameterSource.DEFAULT_MAP:
+        return "a settings file (pyproject.toml, config.toml)"
+    return ""
+
+
+def _say(code: str, *parts: str) -> None:
+    """Print what, why and the next step on standard error."""
+    texts = [redact.text(part) for part in parts]
+    if _json_wanted():
+        record = dict(zip(("what", "why", "next_step"), texts, strict=True))
+        click.echo(json.dumps({"error": {"code": code, **record}}), err=True)
         return
     head = click.style("error", fg="red", bold=True)
-    click.echo(f"{head}[{error.code}]: {lines[0]}", err=True, color=colour())
-    for line in lines[1:]:
-        click.echo(f"  {line}", err=True)
+    click.echo(f"{head}[{code}]: {texts[0]}", err=True, color=colour())
+    for text in texts[1:]:
+        if text:
+            click.echo(f"  {text}", err=True)
+
+
+def _json_wanted() -> bool:
+    context = click.get_current_context(silent=True)
+    if context and context.params.get("as_json"):
+        return True
+    own = sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv
+    return "--json" in own
 
 
 def colour() -> bool | None:

@@ -25,6 +25,11 @@ KNOWN = {
     "mirror": str,
     "quiet": bool,
 }
+# Commands of commands that take any of these. A test compares the list with the program.
+_NESTED = (
+    "accept apply audit browser build diff export import install list pack path prune revert "
+    "rewrite rollback run serve status sync unpack verify"
+)
 CONFIG_VARIABLE = "PYODIDE_OFFLINE_CONFIG"
 
 
@@ -36,8 +41,9 @@ def defaults(commands: Iterable[str]) -> dict[str, Any]:
             values[option] = values.pop(setting).split()
     if "ca" in values:
         values["ca"] = [one for one in values["ca"].split(os.pathsep) if one]
-    below = "list verify prune path install apply revert status diff build"
-    nested = dict.fromkeys(below.split(), values)
+    # A mirror is no client of the one that the setting names.
+    own = {name: value for name, value in values.items() if name != "mirror"}
+    nested = dict.fromkeys(_NESTED.split(), own)
     return {name: {**values, **nested} for name in commands}
 
 
@@ -104,7 +110,8 @@ def _checked(path: Path, table: object) -> dict[str, Any]:
             wanted = "true or false" if KNOWN[name] is bool else "a text"
             raise SettingsError(f"{name} in {path} must be {wanted}.")
     settings = dict(table)
-    if "ca" in settings:  # files beside the one that names them, whoever reads it from where
-        parts = [Path(one).expanduser() for one in settings["ca"].split(os.pathsep) if one]
-        settings["ca"] = os.pathsep.join(str(path.parent / one) for one in parts)
+    # Paths are beside the file that names them, whoever reads it from where.
+    for name in {"ca", "cache-dir", "store-dir"} & settings.keys():
+        parts = [Path(one).expanduser() for one in settings[name].split(os.pathsep) if one]
+        settings[name] = os.pathsep.join(str(path.parent / one) for one in parts)
     return settings

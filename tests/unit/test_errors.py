@@ -10,6 +10,7 @@ import pytest
 
 import pyodide_offline
 from pyodide_offline import errors
+from pyodide_offline.cli import boundary
 from pyodide_offline.errors import PyodideOfflineError
 
 
@@ -41,6 +42,13 @@ def test_statuses_of_the_command_line_and_of_shells_are_left_alone() -> None:
     for kind in _tree()[1:]:
         # 0 well, 1 failed, 2 wrong use; from 64 on sysexits, shells and signals.
         assert 3 <= kind.exit_status < 64
+
+
+def test_each_status_is_in_the_readme() -> None:
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    _, _, table = text.partition("| code | meaning | code | meaning |")
+    told = {int(one) for one in re.findall(r"\| (\d+) \|", table.partition("\n\n")[0])}
+    assert told == {one.exit_status for one in _tree()} | {0, 2, boundary.BUG, boundary.INTERRUPTED}
 
 
 def test_the_module_that_defines_them_imports_nothing_of_ours() -> None:

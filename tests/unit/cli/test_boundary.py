@@ -56,10 +56,57 @@ def test_wrong_use_keeps_clicks_status(failing):
     assert failing(click.UsageError("no")) == 2
 
 
+def _said(capsys, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        boundary.guarded(arguments)
+    assert caught.value.code == 2
+    return capsys.readouterr().err.splitlines()
+
+
+def test_wrong_use_is_told_in_three_lines(capsys):
+    assert _said(capsys, "mirror", "accept", "gem", "a", "1") == [
+        "error[usage]: Invalid value for '{npm|pypi|bundle}': 'gem' is not one of 'npm', 'pypi', "
+        "'bundle'.",
+        "  Usage: pyodide-offline mirror accept [OPTIONS] {npm|pypi|bundle} NAME VERSION|FILE",
+        "  Type: pyodide-offline mirror accept --help",
+    ]
+
+
+def test_a_command_that_is_written_wrong_has_a_neighbour(capsys):
+    assert _said(capsys, "prefecth")[0].endswith("'prefecth'. Did you mean 'prefetch'?")
+    assert _said(capsys, "zzz")[0].endswith("There is no command 'zzz'.")
+
+
+def test_a_value_that_nobody_typed_is_told_with_its_place(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("PYODIDE_OFFLINE_BUNDLE", "nmp")
+    assert _said(capsys, "env")[0].endswith("That is from PYODIDE_OFFLINE_BUNDLE.")
+    monkeypatch.delenv("PYODIDE_OFFLINE_BUNDLE")
+    monkeypatch.chdir(tmp_path)
+    Path("pyproject.toml").write_text("[tool.pyodide-offline]\nbundle = 'nmp'\n")
+    assert _said(capsys, "env")[0].endswith("settings file (pyproject.toml, config.toml).")
+    assert "That is from" not in _said(capsys, "env", "--bundle", "nmp")[0]
+
+
+def test_a_group_without_a_command_shows_its_help(capsys):
+    assert "Commands:" in _said(capsys, "cache")
+
+
 def test_json_was_asked_for(failing, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["x", "--json"])
     failing(NetworkError("No way."))
     assert json.loads(capsys.readouterr().err)["error"]["what"] == "No way."
+
+
+def test_json_that_another_program_is_asked_for_is_not_ours(failing, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["x", "run", "--", "tool", "--json"])
+    failing(NetworkError("No way."))
+    assert capsys.readouterr().err == "error[network]: No way.\n"
+
+
+def test_wrong_use_is_json_too(failing, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["x", "--json"])
+    failing(click.UsageError("no", click.Context(app.app, info_name="x")))
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == "usage"
 
 
 @pytest.mark.parametrize(("value", "wanted"), [("1", False), ("", None)])

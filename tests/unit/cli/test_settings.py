@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
+import click
 import pytest
 
-from pyodide_offline.cli import settings
+from pyodide_offline.cli import app, settings
 from pyodide_offline.errors import SettingsError
 
 
@@ -42,12 +43,49 @@ def test_click_gets_them_for_each_command(folder, own, monkeypatch):
     assert found["cache"]["list"]["cache_dir"] == "/c"
 
 
+def test_they_reach_every_command_that_has_the_option(folder, own, monkeypatch):
+    monkeypatch.chdir(folder)
+    own.write_text('store-dir = "/s"\nquiet = true\n')
+    found = settings.defaults(app.COMMANDS)
+
+    def walk(command, given, path):
+        for name, below in getattr(command, "commands", {}).items():
+            yield from walk(below, given.get(name, {}), f"{path} {name}")
+        for option in command.params:
+            if option.name in ("store_dir", "quiet"):
+                yield f"{path} {option.name}", given.get(option.name)
+
+    context = click.Context(app.app)
+    reached = {
+        path: value
+        for name in app.COMMANDS
+        for path, value in walk(app.app.get_command(context, name), found[name], name)
+    }
+    assert reached["kit unpack store_dir"] == "/s"
+    assert [path for path, value in reached.items() if value is None] == []
+
+
+def test_a_mirror_is_no_client_of_the_one_in_the_settings(folder, own, monkeypatch):
+    monkeypatch.chdir(folder)
+    own.write_text('mirror = "https://mirror.example"\n')
+    found = settings.defaults(["run", "mirror"])
+    assert found["run"]["mirror"] == "https://mirror.example"
+    assert "mirror" not in found["mirror"]["sync"]
+
+
 def test_what_may_be_repeated_is_parted_by_spaces(folder, own, monkeypatch):
     monkeypatch.chdir(folder)
     own.write_text('proxy = "http://a:1 http://b:1"\npac = "http://wpad/p.pac"\n')
     found = settings.defaults(["tunnel"])["tunnel"]
     assert found["proxies"] == ["http://a:1", "http://b:1"]
     assert found["pac"] == "http://wpad/p.pac"
+
+
+def test_folders_lie_beside_the_file_that_names_them(folder, own, monkeypatch):
+    monkeypatch.chdir(folder)
+    text = "[tool.pyodide-offline]\nstore-dir = '.store'\ncache-dir = '/c'\n"
+    (folder.parent / "pyproject.toml").write_text(text)
+    assert settings.load(folder) == {"store-dir": f"{folder.parent}/.store", "cache-dir": "/c"}
 
 
 def test_ca_files_lie_beside_the_file_that_names_them(folder, own, monkeypatch):

@@ -54,7 +54,7 @@ def explain(
             return _untrusted(cause, url, upstream, environ, way)
         if isinstance(cause, ssl.SSLError):
             reason = _sentence(getattr(cause, "reason", "") or str(cause))
-            if isinstance(cause, ssl.SSLEOFError):
+            if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
                 reason = "the connection ends in the middle of it."
             return NetworkError(
                 f"TLS with {host} failed: {reason}", why=way, next_step=_TLS_STEP, kind="tls"

@@ -40,7 +40,9 @@ class Connection:
 
     def close(self) -> None:
         """Close it once what was written has gone."""
-        self.writer.close()
+        # A TLS transport of Python 3.11.2 that is closed twice cannot be aborted any more.
+        if not self.writer.transport.is_closing():
+            self.writer.close()
 
     def abort(self) -> None:
         """Close it at once."""

@@ -38,7 +38,9 @@ async def origin(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator
         with suppress(OSError, asyncio.CancelledError):
             with suppress(OSError, asyncio.IncompleteReadError):
                 await talk(reader, writer)
-            writer.close()
+            # A TLS transport of Python 3.11.2 that is closed twice cannot be aborted any more.
+            if not writer.transport.is_closing():
+                writer.close()
             await writer.wait_closed()
         writer.transport.abort()
 

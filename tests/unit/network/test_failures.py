@@ -48,8 +48,9 @@ def test_what_a_proxy_lets_in_that_is_not_the_host_is_the_proxys_matter() -> Non
     assert not failures.worth_another_try(found)
 
 
-def test_a_connection_that_ends_within_tls_is_said_in_words() -> None:
-    found = failures.explain(caused(ssl.SSLEOFError(8, "EOF")), URL, environ={})
+@pytest.mark.parametrize("kind", [ssl.SSLEOFError, ssl.SSLZeroReturnError])
+def test_a_connection_that_ends_within_tls_is_said_in_words(kind: type[ssl.SSLError]) -> None:
+    found = failures.explain(caused(kind(8, "EOF")), URL, environ={})
     assert "ends in the middle" in found.what
     assert found.kind == "tls"
 

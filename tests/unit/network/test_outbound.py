@@ -60,6 +60,24 @@ def test_directly(tls, tmp_path):
     assert asyncio.run(go()) == b"helloworld"
 
 
+def test_one_that_the_other_side_has_closed_may_be_closed_and_aborted_in_any_order(tmp_path):
+    authority = Authority(tmp_path / "ca")
+
+    async def ends(_reader, writer):
+        writer.write(b"bye")
+
+    async def go():
+        async with origin(ends, authority.server()) as port:
+            out = outbound(trust=lambda: context(authority))
+            made = await out.open(Target("https", "127.0.0.1", port))
+            said = made.early + await made.reader.read()
+            for end in (made.close, made.close, made.abort, made.close, made.abort):
+                end()
+            return said
+
+    assert asyncio.run(go()) == b"bye"
+
+
 @pytest.mark.parametrize("tls", [False, True])
 def test_by_name_through_a_proxy(tls, tmp_path):
     authority = Authority(tmp_path / "ca", "a.example")

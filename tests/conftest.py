@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pyodide_offline import paths
+from pyodide_offline.network.connect import LOCKOUT
 from pyodide_offline.progress import Task
 from pyodide_offline.session import Session
 from pyodide_offline.store import Store
@@ -34,6 +35,7 @@ _TRUST = {
 def _isolated(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    LOCKOUT.forget()  # another test's proxy may have had the port of this one's
     if _REAL & {mark.name for mark in request.node.iter_markers()}:
         return
     for name in list(os.environ):

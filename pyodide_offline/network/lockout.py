@@ -31,6 +31,11 @@ class Lockout:
             asyncio.AbstractEventLoop, dict[_Key, asyncio.Lock]
         ] = weakref.WeakKeyDictionary()
 
+    def forget(self) -> None:
+        """Forget every login, taken or refused."""
+        self._refused.clear()
+        self._schemes.clear()
+
     def scheme(self, upstream: Upstream) -> str:
         """Return the scheme of the last login that this proxy took, or an empty string."""
         mine = [value for key, value in self._schemes.items() if key[0] == str(upstream)]

@@ -35,6 +35,14 @@ def test_it_is_remembered_for_a_while_for_this_password_only() -> None:
     assert _try(lockout)
 
 
+def test_once_forgotten_it_is_tried_again() -> None:
+    lockout = Lockout()
+    lockout.failed(_PROXY, _JOE, NetworkError("No."))
+    assert not _try(lockout)
+    lockout.forget()
+    assert _try(lockout)
+
+
 def test_the_scheme_of_a_good_login_is_kept_until_it_is_refused() -> None:
     lockout = Lockout()
     assert lockout.scheme(_PROXY) == ""

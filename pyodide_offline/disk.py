@@ -129,7 +129,10 @@ def fsync(path: Path) -> None:
 
 @contextmanager
 def guarded(where: Path) -> Iterator[None]:
-    """Turn a full disk or missing rights into StorageError; other OSErrors pass."""
+    """Turn a full disk, missing rights, and a file where a folder must be into StorageError.
+
+    Other OSErrors pass.
+    """
     try:
         yield
     except OSError as error:
@@ -143,5 +146,10 @@ def guarded(where: Path) -> Iterator[None]:
             raise StorageError(
                 f"Cannot write {error.filename or where}: {error.strerror}.",
                 next_step="Give yourself write access, or set PYODIDE_OFFLINE_STORE_DIR.",
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EIO):
+            raise StorageError(
+                f"Cannot write {error.filename or where}: {error.strerror}.",
+                next_step="Name another folder, for the store by --store-dir.",
             ) from error
         raise

@@ -97,7 +97,10 @@ def supervise(
                 "for you.",
             ) from error
         except OSError as error:
-            raise ToolchainError(f"Cannot start {command[0]}: {error.strerror}.") from error
+            raise ToolchainError(
+                f"Cannot start {command[0]}: {error.strerror}.",
+                next_step="See that it is a program, made for this machine, and executable.",
+            ) from error
         reaping = False
         try:
             forwarding.to(child.send_signal)

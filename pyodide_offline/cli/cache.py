@@ -91,7 +91,13 @@ def verify(
 
 @cache.command()
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
-@click.option("--days", default=30, show_default=True, help="Remove what was not used for so long.")
+@click.option(
+    "--days",
+    type=click.IntRange(min=0),
+    default=30,
+    show_default=True,
+    help="Remove what was not used for so long.",
+)
 @options.storage
 @options.as_json
 @options.loudness

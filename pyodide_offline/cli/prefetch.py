@@ -83,7 +83,12 @@ def prefetch(
     more = feature.More(everything, source, python)
     if workerd:
         report = feature.for_binary(
-            session, workerd, date=date, flags=flags, policy=bundle, more=more
+            session,
+            workerd.expanduser().absolute(),
+            date=date,
+            flags=flags,
+            policy=bundle,
+            more=more,
         )
     else:
         report = feature.for_project(

@@ -45,6 +45,8 @@ def list_(
     session = options.session(cache_dir=cache_dir, store_dir=store_dir, quiet=quiet)
     found = chain.find(session, pywrangler=True)
     if found is None:
+        if as_json:
+            render.as_json([])
         return _nothing()
     _show(session, found, as_json=as_json)
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyodide_offline import digest as digests
 from pyodide_offline import disk
+from pyodide_offline.errors import StorageError
 from pyodide_offline.session import Session
 from pyodide_offline.store import LAYOUT, Entry
 from pyodide_offline.workers import supply
@@ -36,7 +37,12 @@ class Pruned:
 
 
 def listed(session: Session) -> list[Entry]:
-    """Return everything in the store, by kind and name."""
+    """Return everything in the store, by kind and name. Raises StorageError if it is a file."""
+    root = session.store.root
+    if root.exists() and not root.is_dir():
+        raise StorageError(
+            f"The store {root} is a file, not a folder.", next_step="Name another with --store-dir."
+        )
     return session.store.entries()
 
 
@@ -52,7 +58,7 @@ def verify(session: Session, *, repair: bool = False) -> list[Faulty]:
     What was removed is brought again by the next start that needs it.
     """
     faults = []
-    entries = session.store.entries()
+    entries = listed(session)
     for entry in entries:
         if not entry.path.exists():
             reason = "its content is missing"
@@ -69,6 +75,8 @@ def verify(session: Session, *, repair: bool = False) -> list[Faulty]:
         known = digests.of_file(path)
         if known in bundles or not _is_ours(path, session.cache_dir):
             continue
+        if path.parent.name == f"dev-{known.short}":  # whole, and of another store
+            continue
         if repair:
             path.unlink()
         faults.append(Faulty(path.name, path, "it is not the bundle it stands for", repair))
@@ -80,7 +88,7 @@ def prune(session: Session, *, everything: bool = False, older_than_days: int = 
     limit = time.time() - older_than_days * 86400
     removed = []
     freed = 0
-    for entry in session.store.entries():
+    for entry in listed(session):
         if everything or _last_used(entry) < limit:
             freed += entry.size
             session.store.remove(entry)

@@ -254,5 +254,5 @@ def _unusable(origin: str, why: str) -> SettingsError:
     return SettingsError(
         f"{origin} does not name a proxy that can be used.",
         why=why,
-        next_step="Write it as http://user:password@host:port, or https, socks5 or socks5h.",
+        next_step="Write it as http://host:port, or with https, socks5 or socks5h.",
     )

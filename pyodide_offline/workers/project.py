@@ -49,7 +49,7 @@ def read(folder: Path, config: Path | None = None, environment: str | None = Non
         raise ProjectError(
             f"There is no wrangler configuration in {folder} or above it.",
             why="Looked for " + ", ".join(CONFIG_NAMES) + ".",
-            next_step="Go to a worker's folder, or name one; --workerd PATH needs no project.",
+            next_step="Go to a worker's folder, or name it.",
         )
     return worker(path, parse(path), environment)
 

@@ -71,7 +71,10 @@ def own_date(binary: Path) -> str:
         ) from error
     found = re.search(r"\d{4}-\d{2}-\d{2}", said.stdout)
     if not found:
-        raise WorkerdError(f"{binary} does not tell its version as workerd does.")
+        raise WorkerdError(
+            f"{binary} does not tell its version as workerd does.",
+            next_step="Name a workerd binary of this machine.",
+        )
     return str(datetime.date.fromisoformat(found[0]))
 
 

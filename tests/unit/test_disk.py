@@ -52,6 +52,13 @@ def test_a_full_disk_is_an_error_of_storage(tmp_path: Path, number: int) -> None
         raise OSError(number, os.strerror(number))
 
 
+def test_a_file_where_a_folder_must_be_is_an_error_of_storage(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for below in ("file/a", "file/b/c", "x" * 300):
+        with pytest.raises(StorageError, match="Cannot write"):
+            disk.write_whole(tmp_path / below, b"")
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
 def test_missing_rights_are_an_error_of_storage(tmp_path: Path, number: int) -> None:
     with pytest.raises(StorageError, match="Cannot write"), disk.guarded(tmp_path):

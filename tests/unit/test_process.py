@@ -68,8 +68,9 @@ def test_what_cannot_be_started_is_a_toolchain_error(tmp_path: Path, missing: st
     (tmp_path / "text").write_text("not executable")
     with pytest.raises(ToolchainError, match="Cannot start"):
         process.capture([tmp_path / missing])
-    with pytest.raises(ToolchainError):
+    with pytest.raises(ToolchainError) as caught:
         process.supervise([str(tmp_path / missing)], env=os.environ)
+    assert caught.value.next_step
 
 
 @posix

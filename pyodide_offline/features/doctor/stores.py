@@ -12,15 +12,16 @@ from typing import Any
 
 from pyodide_offline.features.doctor import certificates, places
 from pyodide_offline.features.doctor.check import Check
-from pyodide_offline.features.doctor.finding import Finding, passed, skipped, warned
+from pyodide_offline.features.doctor.finding import Finding, failed, passed, skipped, warned
 from pyodide_offline.features.doctor.observed import Observed
 from pyodide_offline.network import configured, trust
 from pyodide_offline.network.trust import Source
+from pyodide_offline.paths import CA_VARIABLE
 
 # Those that stand in for a program's own roots, and the one that is added to them.
 REPLACING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT",
              "npm_config_cafile")  # fmt: skip
-ADDING = ("NODE_EXTRA_CA_CERTS", "PYODIDE_OFFLINE_CA")
+ADDING = ("NODE_EXTRA_CA_CERTS", CA_VARIABLE)
 _PIPS = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 FEW = 20  # a file with fewer certificates than this cannot be the public roots
 _BLOCK = re.compile(
@@ -98,11 +99,26 @@ def stores(environ: Mapping[str, str], settings: Sequence[Source] = ()) -> dict[
 
 
 def files(observed: Observed) -> Finding:
-    """Read the CA files that variables name."""
+    """Read the CA files that variables name; `run` does not start with one of ours that is bad."""
     told: dict[str, Any] = {}
+    for source in trust.sources(observed.environ):
+        if source.origin == trust.OPTION:
+            found, wrong = trust.read(source.path)
+            told.setdefault(CA_VARIABLE, []).append(
+                {"file": str(source.path), "certificates": len(found), "problem": wrong}
+            )
+            if not found:
+                return failed(
+                    f"The CA file {source.path} of {trust.OPTION} or {CA_VARIABLE} cannot be used: "
+                    f"{wrong}.",
+                    "`run` ends with it (status 13).",
+                    f"Name a PEM or DER file, or a folder of them, with {trust.OPTION}.",
+                    blame="toolchain",
+                    files=told,
+                )
     problems: list[tuple[str, str, str]] = []
     for variable in (*REPLACING, *ADDING):
-        if value := observed.environ.get(variable):
+        if variable != CA_VARIABLE and (value := observed.environ.get(variable)):
             count, wrong = read(Path(value))
             told[variable] = {"file": value, "certificates": count, "problem": wrong}
             if wrong:
@@ -201,10 +217,12 @@ def _tried(observed: Observed, place: places.Place, store: Store) -> str | None:
 
 def _command(environ: Mapping[str, str]) -> str:
     """Return the command that shows all programs the file which we trust by, and the public."""
-    named = ("PYODIDE_OFFLINE_CA", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")
+    own = [str(one.path) for one in trust.sources(environ) if one.origin == trust.OPTION]
+    named = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")
     system = str(Path(ssl.get_default_verify_paths().openssl_cafile).resolve())
-    file = next((environ[one] for one in named if environ.get(one)), system)
-    return f'eval "$(pyodide-offline env --ca {shlex.quote(file)})"'
+    files = own or [next((environ[one] for one in named if environ.get(one)), system)]
+    options = "".join(f" {trust.OPTION} {shlex.quote(file)}" for file in files)
+    return f'eval "$(pyodide-offline env{options})"'
 
 
 FILES = (Check("trust.files", "Can the CA files that variables name be used?", files),)

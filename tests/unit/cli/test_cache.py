@@ -79,3 +79,16 @@ def test_list_also_says_what_lies_beside_the_entries(program, entry, tmp_path):
     assert f"and 3.0 MB in {folder}" in program("cache", "list").stdout
     program("cache", "prune", "--all")
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("command", [["list"], ["verify"], ["prune", "--all"]], ids=" ".join)
+def test_a_store_that_is_a_file_is_an_error(program, tmp_path, command):
+    (tmp_path / "store").touch()
+    done = program("cache", *command)
+    assert done.returncode == 9
+    assert "is a file" in done.stderr
+
+
+def test_prune_of_the_future_is_wrong_use(program, entry):
+    assert program("cache", "prune", "--days", "-1").returncode == 2
+    assert entry.path.exists()

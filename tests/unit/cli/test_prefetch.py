@@ -61,3 +61,13 @@ def test_quiet_says_nothing(program, tmp_path):
     (tmp_path / "cache" / f"pyodide_{setup.id}.capnp.bin").write_bytes(b"official")
     done = program("prefetch", "-q", "--offline", "--workerd", str(fake.path))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_workerd_in_this_folder_needs_no_slash(program, tmp_path):
+    setup = workerd.Setup(digest=OFFICIAL.sri)
+    fake = workerd.make(tmp_path / "w", setup)
+    (tmp_path / "cache").mkdir(mode=0o700)
+    (tmp_path / "cache" / f"pyodide_{setup.id}.capnp.bin").write_bytes(b"official")
+    (program.folder / "mine").symlink_to(fake.path)
+    done = program("prefetch", "--offline", "--workerd", "mine")
+    assert done.returncode == 0, done.stderr

@@ -2,8 +2,10 @@
 
 import os
 import time
+from dataclasses import replace
 
 from pyodide_offline.features import inventory
+from pyodide_offline.store import Store
 from pyodide_offline.workers import supply
 
 
@@ -68,6 +70,16 @@ def test_a_damaged_copy_in_the_cache_folder_is_found_and_removed(session):
     damage(copy)
     assert inventory.verify(session, repair=True)[0].path == copy
     assert not copy.exists()
+
+
+def test_a_whole_bundle_of_another_store_is_left_alone(session, tmp_path):
+    other = replace(session, store=Store(tmp_path / "other"))
+    entry = fill(other, "a")
+    copy = session.cache_dir / f"dev-{entry.digest.short}" / "pyodide_dev.capnp.bin"
+    other.store.place(entry, copy)
+    assert inventory.verify(session, repair=True) == []
+    damage(copy)
+    assert [one.path for one in inventory.verify(session)] == [copy]
 
 
 def test_a_bundle_brought_by_hand_is_left_alone(session):

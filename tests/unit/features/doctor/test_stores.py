@@ -1,3 +1,6 @@
+import os
+import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from pyodide_offline.features.doctor.places import Outcome, Place
 from pyodide_offline.features.doctor.stores import Store
 from pyodide_offline.network import reach
 from pyodide_offline.network.trust import Source
+from pyodide_offline.paths import CA_VARIABLE
 from pyodide_offline.session import Session
 from tests.peers.authority import Authority
 
@@ -91,6 +95,25 @@ def test_a_file_that_stands_in_for_the_public_roots_and_has_few_is_a_warning(
     found = stores.files(Observed(session))
     assert (found.state, found.fix) == (State.WARN, "unset SSL_CERT_FILE")
     assert "stands in for the public roots" in found.summary
+
+
+def test_ca_files_of_ours_are_read_as_run_reads_them(
+    session: Session, tmp_path: Path, pem: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*stores.REPLACING, *stores.ADDING):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.pem").write_bytes(pem)
+    der = tmp_path / "b.der"
+    der.write_bytes(ssl.PEM_cert_to_DER_cert(pem.decode()))
+    environ = {CA_VARIABLE: f"{tmp_path / 'folder'}{os.pathsep}{der}"}
+    found = stores.files(Observed(replace(session, environ=environ)))
+    assert found.state is State.PASS, found.summary
+    assert stores._command(environ).endswith(f'env --ca {tmp_path / "folder"} --ca {der})"')
+    der.write_text("<html>")
+    found = stores.files(Observed(replace(session, environ=environ)))
+    assert (found.state, found.blame) == (State.FAIL, "toolchain")
+    assert "b.der of --ca or PYODIDE_OFFLINE_CA" in found.summary
 
 
 def test_checks_that_are_switched_off_elsewhere_are_a_warning(

@@ -19,6 +19,7 @@ from pyodide_offline.errors import (
     StorageError,
 )
 from pyodide_offline.features.mirror import names, wanted
+from pyodide_offline.features.mirror.deposit import Deposit
 from pyodide_offline.features.mirror.diskcache import DiskCache
 from pyodide_offline.features.mirror.events import Events
 from pyodide_offline.features.mirror.growing import Growing
@@ -45,7 +46,8 @@ class Fetching:
         upstream: Upstream,
         events: Events,
     ) -> None:
-        self.owed = Owed(refbook, cache, events)
+        self.deposit = Deposit(refbook, leases)
+        self.owed = Owed(self.deposit, cache, events)
         self._refbook = refbook
         self._depot = refbook.depot
         self._cache = cache
@@ -150,16 +152,20 @@ class Fetching:
     async def publish(self, ref: Ref, growing: Growing) -> Path | None:
         """Have the cache and the depot hold it; either may fail without the other."""
         path = await self._admit(ref, growing)
+        await self.put(ref, growing.file)
+        return path
+
+    async def put(self, ref: Ref, file: Path) -> None:
+        """Have the depot hold a file that is whole and right, now or once it answers."""
         self._refbook.remember(ref)
         self._refbook.note(ref.kind, ref.name)
         try:
             async with self._uploads:
-                await self._depot.create(names.blob_key("sha256", ref.digest), growing.file)
-            await self._refbook.publish(ref)
+                await self.deposit.bring(ref, file)
+            await self.deposit.name(ref, file)
         except DepotDownError as error:
             self._events.error("depot", error)
             self.owed.note(ref)
-        return path
 
     async def _admit(self, ref: Ref, growing: Growing) -> Path | None:
         if growing.in_memory:

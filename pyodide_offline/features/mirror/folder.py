@@ -195,8 +195,12 @@ class FolderDepot:
 
 
 def _keys(base: Path, prefix: str) -> list[str]:
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error  # what cannot be listed is not nothing
+
     found = []
-    for folder, folders, files in os.walk(base / prefix):
+    for folder, folders, files in os.walk(base / prefix, onerror=fail):
         where = Path(folder).relative_to(base)
         if where == Path():
             folders[:] = [name for name in folders if name not in ("tmp", "locks")]

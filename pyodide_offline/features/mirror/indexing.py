@@ -244,7 +244,7 @@ class Indexing:
                     f"{topic.source.host} says that nothing has changed, at first."
                 )
             ref = old.ref.asked_again(int(self._clock()))
-            await self._published(ref)
+            await self._published(ref, old.body)
             return Index(old.body, ref)
         pins = await asyncio.to_thread(topic.judge, reply.body, reply)
         await self._admit(*topic.pinned, pins)
@@ -261,7 +261,7 @@ class Indexing:
         self._remember(ref.digest, reply.body)
         self._vouched(ref.digest)
         if old and old.ref.digest == ref.digest:
-            await self._published(ref)
+            await self._published(ref, reply.body)
         else:
             try:
                 await self._pull.keep(ref, reply.body)
@@ -269,9 +269,9 @@ class Indexing:
                 self._pull.events.error("cache", error)
         return Index(reply.body, ref)
 
-    async def _published(self, ref: Ref) -> None:
+    async def _published(self, ref: Ref, body: bytes) -> None:
         try:
-            await self._pull.refbook.publish(ref)
+            await self._pull.renew(ref, body)
         except DepotDownError as error:
             self._pull.events.error("depot", error)
         self._pull.refbook.note(ref.kind, ref.name)

@@ -70,6 +70,16 @@ class Leases:
         self._seen.pop(key, None)
         return Lease(self, key, etag, value)
 
+    async def retire(self, key: str, etag: str) -> bool:
+        """Remove a lease's object if it is as it was; False if somebody has taken it since.
+
+        It is taken first: of what is held nobody thinks that it is free. Raises DepotDownError.
+        """
+        if await self.depot.swap(key, self._value(0), etag) is None:
+            return False
+        await self.depot.remove(key)
+        return True
+
     def _value(self, beat: int, token: str = "") -> bytes:
         return json.dumps(
             {
@@ -163,12 +173,14 @@ class Lease:
         silent_since = time.monotonic()
         while not self.lost.is_set():
             await asyncio.sleep(term / _BEATS)
-            try:
-                if await self.beat():
-                    silent_since = time.monotonic()
-            except DepotDownError:
-                if time.monotonic() - silent_since > term:
-                    self.lost.set()
+            began = time.monotonic()
+            with contextlib.suppress(DepotDownError, TimeoutError):
+                # Not longer than others wait, however slow the depot.
+                async with asyncio.timeout(silent_since + term - began):
+                    await self.beat()
+                silent_since = began
+            if time.monotonic() - silent_since >= term:
+                self.lost.set()
 
 
 def _told(value: bytes) -> dict[str, Any]:

@@ -98,6 +98,9 @@ class ObjectDepot:
         """Write a key that is not there; False if it was, whatever its value."""
         names.checked(key)
         if self._turnstile is None:
+            # A file that is there need not be sent to be refused.
+            if isinstance(source, Path) and await self.head(key) is not None:
+                return False
             return await self._put(key, source, "create") is not None
         async with self._turnstile.passed(key):
             if await self.head(key) is not None:

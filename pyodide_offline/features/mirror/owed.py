@@ -6,10 +6,9 @@ from pathlib import Path
 
 from pyodide_offline.digest import Digest
 from pyodide_offline.errors import DepotDownError
-from pyodide_offline.features.mirror import names
+from pyodide_offline.features.mirror.deposit import Deposit
 from pyodide_offline.features.mirror.diskcache import DiskCache
 from pyodide_offline.features.mirror.events import Events
-from pyodide_offline.features.mirror.refbook import Refbook
 from pyodide_offline.features.mirror.refs import Ref
 
 PAUSE = 5.0  # seconds between two tries
@@ -20,9 +19,9 @@ class Owed:
     """Refs whose content the depot lacks. What a front owes is forgotten when it ends."""
 
     def __init__(
-        self, refbook: Refbook, cache: DiskCache, events: Events, *, pause: float = PAUSE
+        self, deposit: Deposit, cache: DiskCache, events: Events, *, pause: float = PAUSE
     ) -> None:
-        self._refbook = refbook
+        self._deposit = deposit
         self._cache = cache
         self._events = events
         self._pause = pause
@@ -54,9 +53,8 @@ class Owed:
                 for key, ref in list(self._refs.items()):
                     path = self._held(ref)
                     if path:
-                        blob = names.blob_key("sha256", ref.digest)
-                        await self._refbook.depot.create(blob, path)
-                        await self._refbook.publish(ref)
+                        await self._deposit.bring(ref, path)
+                        await self._deposit.name(ref, path)
                     # What the cache gave up meanwhile is fetched again by whoever wants it.
                     self._refs.pop(key, None)
                     paid += 1

@@ -9,6 +9,7 @@ What failed is not asked for again for some seconds.
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 from pyodide_offline.digest import Digest
@@ -133,6 +134,10 @@ class Pull:
             )
         return Held.of(ref, path)
 
+    async def renew(self, ref: Ref, content: bytes) -> None:
+        """Publish what is said anew of content that is held. Raises DepotDownError."""
+        await self._fetcher.deposit.name(ref, content)
+
     async def idle(self) -> None:
         """Wait until nothing is fetched any more and all that came is published."""
         while tasks := list(self._fetching.values()):
@@ -193,7 +198,10 @@ class Pull:
         if path is None:
             return None
         size = (await asyncio.to_thread(path.stat)).st_size
-        return Held(path, digest, size, want.content_type, digest.sri)
+        now = int(time.time())
+        ref = Ref(want.kind, want.name, digest.hex, size, want.content_type, now, digest.sri)
+        await self._fetcher.put(ref, path)  # what nobody names would go one day
+        return Held.of(ref, path)
 
     async def _out_of_depot(self, ref: Ref) -> Held | None:
         digest = sha256(ref)

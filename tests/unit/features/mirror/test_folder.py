@@ -128,6 +128,28 @@ def test_a_flipped_bit_in_a_value_is_told(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
+def test_a_part_that_cannot_be_listed_is_no_empty_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what its names stand for would be taken for content that nobody needs."""
+    scan = os.scandir
+
+    def broken(path: str) -> object:
+        if path.endswith("npm-full"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return scan(path)
+
+    async def play() -> None:
+        depot = FolderDepot(tmp_path)
+        await depot.create(ref_key("npm-full", "a"), b"value")
+        assert [one.key async for one in depot.list("refs/")] == [ref_key("npm-full", "a")]
+        monkeypatch.setattr(os, "scandir", broken)
+        with pytest.raises(DepotDownError, match="Input/output error"):
+            [one async for one in depot.list("refs/")]
+
+    asyncio.run(play())
+
+
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DepotDownError, match="cannot be used"):

@@ -8,6 +8,7 @@ from hashlib import sha256
 import pytest
 
 from pyodide_offline.errors import OfflineError
+from pyodide_offline.features.mirror import removal
 from pyodide_offline.features.mirror.names import blob_key, ref_key
 from tests.peers.fronts import ask, front, played
 from tests.peers.registry import Answer, Registry
@@ -68,6 +69,22 @@ def test_an_old_one_is_asked_for_with_its_validator(session, tmp_path):
                 assert b"2.0.0" in third.body
                 tags = [one.headers.get("if-none-match") for one in registry.requests]
                 assert tags == [None, '"e"', '"e"']
+
+    played(scene)
+
+
+def test_one_that_has_not_changed_is_in_the_store_also_when_it_was_about_to_go(session, tmp_path):
+    async def scene():
+        with Registry() as registry:
+            registry.script("/a", Answer(200, packument(), {"ETag": '"e"'}), Answer(304))
+            async with front(session, tmp_path, upstreams={"npm": registry.url}, fresh=0) as made:
+                first = await ask(made.app, "/npm/a")
+                key = blob_key("sha256", sha256(packument()).hexdigest())
+                await removal.announce(made.depot, [key])
+                await made.depot.remove(key)
+                assert (await ask(made.app, "/npm/a")).body == first.body
+                assert registry.paths() == ["/a", "/a"]
+                assert await made.depot.head(key) is not None
 
     played(scene)
 

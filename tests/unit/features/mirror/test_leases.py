@@ -113,6 +113,38 @@ def test_a_depot_that_stays_away_means_lost() -> None:
     asyncio.run(play())
 
 
+def test_a_depot_that_hangs_means_lost_before_others_take_it_for_over() -> None:
+    class Hanging(MemoryDepot):
+        async def swap(self, key: str, value: bytes, etag: str | None) -> str | None:
+            if etag is not None:
+                await asyncio.Event().wait()
+            return await super().swap(key, value, etag)
+
+    async def play() -> None:
+        depot = Hanging()
+        lease = await Leases(depot, term=0.2).take(_NAME)
+        assert lease is not None
+        beating = asyncio.create_task(lease._keep())
+        await asyncio.wait_for(lease.lost.wait(), 10)
+        await beating
+
+    asyncio.run(play())
+
+
+def test_one_that_is_retired_is_gone_and_one_that_was_taken_meanwhile_stays() -> None:
+    async def play() -> None:
+        depot = MemoryDepot()
+        first = await Leases(depot).take(_NAME)
+        assert first is not None
+        _, seen = depot.values[_KEY]
+        await first.release()
+        assert not await Leases(depot).retire(_KEY, seen)
+        assert await Leases(depot).retire(_KEY, depot.values[_KEY][1])
+        assert _KEY not in depot.values
+
+    asyncio.run(play())
+
+
 def test_an_answer_that_got_lost_is_no_lost_lease() -> None:
     async def play() -> None:
         depot = Forgetful()

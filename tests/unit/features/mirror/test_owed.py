@@ -6,8 +6,10 @@ import time
 
 from pyodide_offline import digest as digests
 from pyodide_offline.features.mirror import names
+from pyodide_offline.features.mirror.deposit import Deposit
 from pyodide_offline.features.mirror.diskcache import DiskCache
 from pyodide_offline.features.mirror.events import Events
+from pyodide_offline.features.mirror.leases import Leases
 from pyodide_offline.features.mirror.owed import Owed
 from pyodide_offline.features.mirror.refbook import Refbook
 from pyodide_offline.features.mirror.refs import Ref
@@ -25,7 +27,7 @@ def test_the_store_catches_up(tmp_path):
         file = tmp_path / "new"
         file.write_bytes(BODY)
         await cache.admit(digest, file)
-        owed = Owed(book, cache, events, pause=0.02)
+        owed = Owed(Deposit(book, Leases(depot)), cache, events, pause=0.02)
         depot.down = True
         ref = Ref("npm", "a", digest.hex, len(BODY), "a/b", int(time.time()))
         owed.note(ref)
@@ -46,7 +48,8 @@ def test_the_store_catches_up(tmp_path):
 def test_closing_ends_the_tries(tmp_path):
     async def scene():
         depot, events = MemoryDepot(), Events(io.StringIO())
-        owed = Owed(Refbook(depot, events), DiskCache(tmp_path, depot), events)
+        deposit = Deposit(Refbook(depot, events), Leases(depot))
+        owed = Owed(deposit, DiskCache(tmp_path, depot), events)
         await owed.close()
         owed.note(Ref("npm", "gone", "00" * 32, 5, "a/b", 1))
         await owed.close()

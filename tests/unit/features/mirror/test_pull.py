@@ -6,9 +6,11 @@ import time
 
 import pytest
 
+from pyodide_offline import digest as digests
 from pyodide_offline.errors import IntegrityError, OfflineError
-from pyodide_offline.features.mirror import names, sharing
+from pyodide_offline.features.mirror import names, refs, sharing
 from pyodide_offline.features.mirror.npm import SHORT
+from pyodide_offline.features.mirror.wanted import Held, Want
 from tests.peers.fronts import ask, front, played
 from tests.peers.registry import Answer, Registry, integrity
 
@@ -136,6 +138,24 @@ def test_a_lost_blob_is_fetched_again(session, tmp_path):
                 await made.depot.remove(names.blob_key("sha256", held.digest.hex))
                 assert (await ask(made.app, PATH)).body == BODY
                 assert fetches(registry) == 2
+
+    played(scene)
+
+
+def test_content_that_is_wanted_by_its_digest_gets_the_name(session, tmp_path):
+    """What has no name is removed one day (`pruning`), though it were wanted each morning."""
+
+    async def scene():
+        digest = digests.of_bytes(BODY)
+        want = Want("pypi", "x/a.whl", [], digest, "a/b", len(BODY))
+        async with front(session, tmp_path, offline=True) as made:
+            await made.depot.create(names.blob_key("sha256", digest.hex), BODY)
+            held = await made.pull.file(want)
+            assert isinstance(held, Held)
+            assert held.path.read_bytes() == BODY
+            found = await made.depot.get(names.ref_key("pypi", "x/a.whl"))
+            assert found
+            assert refs.decode(found[0], "pypi", "x/a.whl").digest == digest.hex
 
     played(scene)
 

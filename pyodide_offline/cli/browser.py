@@ -1,6 +1,7 @@
 """`pyodide-offline browser`: folders with Pyodide for a browser that reaches nothing else."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def browser() -> None:
     "--app",
     "app_name",
     metavar="APP",
-    help="datasette (or datasette==VERSION), FILE.py:NAME or MODULE:NAME of an ASGI app.",
+    help="datasette (or datasette==VERSION), FILE.py[:NAME] or MODULE:NAME of an ASGI app.",
 )
 @click.option(
     "--db",
@@ -138,6 +139,7 @@ def build(
         quiet=quiet,
         plain=as_json,
     )
+    feature.refuse_foreign(output.absolute())  # before anything is fetched for it
     chosen = feature.Options(
         app=apps.read(app_name, data=data, include=include) if app_name else None,
         pyodide=pyodide or feature.PYODIDE,
@@ -169,12 +171,18 @@ def build(
     elif not quiet:
         size = megabytes(sum(one.size for one in made.files.values()))
         click.echo(f"{output}: {len(made.files)} files, {size}")
-        click.echo(f"See it: pyodide-offline browser serve {output}")
+        click.echo(f"See it: pyodide-offline browser serve {shlex.quote(str(output))}")
 
 
 @browser.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--port", default=8000, show_default=True, help="Port on 127.0.0.1; 0 takes any.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port on 127.0.0.1; 0 takes any.",
+)
 @click.option("--prefix", default="/", metavar="PATH", help="Serve it below this path.")
 @options.quietness
 def serve(folder: Path, port: int, prefix: str, quiet: bool) -> None:

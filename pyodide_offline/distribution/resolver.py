@@ -50,6 +50,7 @@ _UNWANTED = ("PIP_PREFIX", "PIP_TARGET", "PIP_ROOT", "PIP_DRY_RUN", "PYTHONHOME"
 # pip's words: before it gives up on an index that does not answer, and on a full disk.
 _UNREACHED = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "ProxyError")
 _FULL = ("No space left on device", "Disk quota exceeded")
+_VERSIONS = 5  # as many are told of those that the index has
 _MISSING = re.compile(r"No matching distribution found for ([A-Za-z0-9][\w.-]*)")
 
 
@@ -128,5 +129,15 @@ def _failure(status: int, output: str, folder: Path) -> PyodideOfflineError | No
             next_step="Check which index pip uses: pip config list",
         )
     if match := _MISSING.search(output):
-        return NoWheelError(match[1], why)
+        first = next((line for line in errors if "Could not find" in line), errors[-1])
+        return NoWheelError(match[1], process.tail(_shortened(first.partition(": ")[2])))
     return ProjectError("pip finds no set of packages that fits together for Pyodide.", why=why)
+
+
+def _shortened(said: str) -> str:
+    """Return pip's words with the last few of a list of versions."""
+    head, word, versions = said.partition("(from versions: ")
+    known = versions.rstrip(")").split(", ")
+    if len(known) <= _VERSIONS:
+        return said
+    return f"{head}{word}…, {', '.join(known[-_VERSIONS:])})"

@@ -15,6 +15,8 @@ DATASETTE = "datasette"
 _NEEDLESS = ("pip", "setuptools")
 _LEFT = shutil.ignore_patterns("__pycache__", ".*", "node_modules", "*.pyc")
 _DATA, _SOURCE = "data/", "app/"
+_SQLITE = b"SQLite format 3\x00"
+_TABLES = (".csv", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,12 @@ def read(text: str, *, data: Sequence[Path] = (), include: Sequence[Path] = ()) 
         for path in data:
             if not path.is_file():
                 raise ProjectError(f"There is no file {path}.")
+            _refuse_other_data(path)
         return App(DATASETTE, "datasette", (text,), _NEEDLESS, tuple(data))
     if data:
         raise ProjectError(
-            "--db goes with --app datasette.", next_step="Name other files with --include."
+            f"--db goes with --app datasette, and not with {text!r}.",
+            next_step="Write datasette or datasette==VERSION; name other files with --include.",
         )
     where, _, name = text.partition(":")
     sources = list(include)
@@ -89,6 +93,21 @@ def write(app: App, root: Path) -> dict[str, str]:
     below = sorted(path for path in (root / _SOURCE).rglob("*") if path.is_file())
     names += [path.relative_to(root).as_posix() for path in below]
     return {name: f"/folder/{name}" for name in names}
+
+
+def _refuse_other_data(path: Path) -> None:
+    """Raise ProjectError for a file that the page would refuse (see ``pages/tables.py``)."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_SQLITE))
+    except OSError as error:
+        raise ProjectError(f"Cannot read {path}: {error.strerror}.") from error
+    if begin != _SQLITE and path.suffix.lower() not in _TABLES:
+        raise ProjectError(
+            f"{path} is no SQLite database.",
+            why=f"Other files are read as CSV, if they are called {', '.join(_TABLES)}.",
+            next_step="Name a SQLite or a CSV file with --db.",
+        )
 
 
 def _is_datasette(text: str) -> bool:

@@ -127,7 +127,7 @@ def make(session: Session, planned: Plan, target: Path, options: Options) -> Fol
     wheelhouse.refuse_missing(planned.items)
     if options.micropip and options.suffix != ".whl":
         raise UnsupportedError("micropip installs files that are called .whl, and no others.")
-    _refuse_foreign(target)
+    refuse_foreign(target)
     with disk.guarded(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as beside:
@@ -162,7 +162,8 @@ def _publish(root: Path, target: Path, before: Path) -> None:
         raise
 
 
-def _refuse_foreign(target: Path) -> None:
+def refuse_foreign(target: Path) -> None:
+    """Raise ProjectError if something is at the place that ``make`` did not put there."""
     if target.exists() and not (
         target.is_dir() and ((target / folder.LIST).is_file() or not any(target.iterdir()))
     ):

@@ -75,7 +75,7 @@ def read(root: Path) -> Folder:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ProjectError(
             f"{root} is not a folder that browser build made: {LIST} is missing or damaged.",
-            why=f"{type(error).__name__}: {error}.",
+            why="" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}.",
             next_step="Build it anew: pyodide-offline browser build",
         ) from error
     return Folder(root, {k: v for k, v in record.items() if k != "files"}, files)

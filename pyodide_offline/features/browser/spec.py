@@ -15,6 +15,8 @@ from pyodide_offline import digest
 from pyodide_offline.distribution.emscripten import Target
 from pyodide_offline.errors import ProjectError
 
+_FILES = {".txt", ".in", ".toml"}
+_STEP = "Name a requirements file, a pylock.toml, or packages: 'fastapi>=0.115'."
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")  # PEP 751, "File name"
 
 
@@ -43,7 +45,7 @@ def read(asked: Sequence[str], folder: Path, target: Target) -> Spec:
     contents: list[str] = []
     for one in asked:
         path = folder / one
-        if not (path.is_file() and path.suffix in {".txt", ".in", ".toml"}):
+        if not (path.is_file() and path.suffix in _FILES):
             requirement = _requirement(one)
             words.append(one)
             pins[canonicalize_name(requirement.name)] = str(requirement)
@@ -56,6 +58,8 @@ def read(asked: Sequence[str], folder: Path, target: Target) -> Spec:
             pins.update(found)
             hashes.update(digests)
         else:
+            if not any(line.split("#")[0].strip() for line in text.splitlines()):
+                raise ProjectError(f"{path} names no package.", next_step=_STEP)
             words += ["-r", str(path)]
             pins.update(_named(text))
     identity = "\n".join([*words, *contents, target.python, target.platform])
@@ -63,13 +67,15 @@ def read(asked: Sequence[str], folder: Path, target: Target) -> Spec:
 
 
 def _requirement(text: str) -> Requirement:
+    if Path(text).suffix in _FILES:  # no package is called so
+        raise ProjectError(f"There is no file {text} here.", next_step=_STEP)
     try:
         return Requirement(text)
     except InvalidRequirement as error:
         raise ProjectError(
             f"{text!r} is neither a file here nor a requirement.",
             why=f"{error}".splitlines()[0] + ".",
-            next_step="Name a requirements file, a pylock.toml, or packages: 'fastapi>=0.115'.",
+            next_step=_STEP,
         ) from error
 
 

@@ -30,6 +30,19 @@ def test_another_folder_is_status_8(program, command):
     assert "browser build" in done.stderr
 
 
+@pytest.mark.parametrize("port", ["65536", "-1", "http"])
+def test_a_port_that_is_none_is_wrong_use(program, port):
+    assert program("browser", "serve", ".", "--port", port).returncode == 2
+
+
+def test_a_folder_of_somebody_else_is_refused_before_anything_is_fetched(program):
+    (program.folder / "theirs").mkdir()
+    (program.folder / "theirs" / "file").touch()
+    done = program("browser", "build", "click", "-o", "theirs", "--offline", PATH="/nowhere")
+    assert done.returncode == 8  # and not 12, what is not in the store
+    assert "browser build did not make it" in done.stderr
+
+
 def test_an_altered_file_is_named_and_status_1(program):
     from pyodide_offline.features.browser import folder
 

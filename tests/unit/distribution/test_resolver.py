@@ -63,7 +63,16 @@ def test_what_no_index_has_is_named(session, index, tmp_path):
     with pytest.raises(NoWheelError) as caught:
         resolver.download(session, tmp_path / "out", ["fast"], TARGET)
     assert caught.value.package == "fast"
+    said = "Could not find a version that satisfies the requirement fast (from versions: none)"
+    assert caught.value.said == said
     assert "no wheel of fast for Pyodide" in str(caught.value.explained())
+
+
+def test_of_many_versions_the_last_are_told(session, index, tmp_path):
+    for number in range(1, 8):
+        wheels.wheel(index, "one", f"{number}.0")
+    with pytest.raises(NoWheelError, match=r"\(from versions: …, 3.0, 4.0, 5.0, 6.0, 7.0\)$"):
+        resolver.download(session, tmp_path / "out", ["one==99"], TARGET)
 
 
 def test_what_does_not_fit_together_is_an_error_of_the_project(session, index, tmp_path):

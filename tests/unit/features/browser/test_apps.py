@@ -8,7 +8,7 @@ from pyodide_offline.features.browser import apps
 
 def test_datasette_with_files(tmp_path):
     data = tmp_path / "a b.db"
-    data.write_bytes(b"x")
+    data.write_bytes(b"SQLite format 3\x00")
     app = apps.read("datasette>=1.0a1", data=[data])
     assert (app.kind, app.requires) == ("datasette", ("datasette>=1.0a1",))
     root = tmp_path / "site"
@@ -43,11 +43,14 @@ def test_names_have_a_default(tmp_path):
         ("x:app", ["a.db"], "goes with --app datasette"),
         ("datasette", ["none.db"], "There is no file none.db"),
         ("datasette", ["a/x.db", "b/x.db"], "Two files are called x.db"),
+        ("datasette==abc", ["a.db"], "not with 'datasette==abc'"),
+        ("datasette", ["pyproject.db"], "is no SQLite database"),
     ],
 )
 def test_what_cannot_be_is_an_error(text, data, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     from pathlib import Path
 
+    Path("pyproject.db").write_text("[project]")
     with pytest.raises(ProjectError, match=says):
         apps.read(text, data=[Path(one) for one in data])

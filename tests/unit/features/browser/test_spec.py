@@ -57,12 +57,18 @@ def test_a_pylock_pins_what_applies_in_a_browser(tmp_path):
         ("pylock.toml", "packages = 1", "cannot be used as a pylock"),
         ("pylock.toml", "no toml", "cannot be used as a pylock"),
         ("uv.toml", "", "is not a lock file"),
-        ("none.txt", None, "neither a file here nor a requirement"),
+        ("none.txt", None, "There is no file none.txt here"),
+        ("no such/file", None, "neither a file here nor a requirement"),
+        ("empty.txt", "# nothing\n\n  # here\n", "names no package"),
     ],
 )
 def test_what_is_none_of_these_is_named(tmp_path, name, text, says):
     if text is not None:
         (tmp_path / name).write_text(text)
-    asked = name if text is not None else "no such/file.txt"
     with pytest.raises(ProjectError, match=says):
-        spec.read([asked], tmp_path, TARGET)
+        spec.read([name], tmp_path, TARGET)
+
+
+def test_a_file_that_only_names_another_is_pips_affair(tmp_path):
+    (tmp_path / "r.txt").write_text("-r other.txt\n")
+    assert spec.read(["r.txt"], tmp_path, TARGET).words == ("-r", str(tmp_path / "r.txt"))

@@ -9,6 +9,7 @@ import click
 
 from pyodide_offline.cli import options, render
 from pyodide_offline.cli.bars import megabytes, note
+from pyodide_offline.cli.group import Group
 
 if TYPE_CHECKING:
     from pyodide_offline.features.browser.build import Plan
@@ -26,7 +27,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group(epilog=_EPILOG)
+@click.group(cls=Group, epilog=_EPILOG)
 def browser() -> None:
     """Make, serve and verify Pyodide in a folder, for a browser."""
 

@@ -7,6 +7,7 @@ import click
 
 from pyodide_offline.cli import options, render
 from pyodide_offline.cli.bars import megabytes
+from pyodide_offline.cli.group import Group
 from pyodide_offline.features import inventory
 from pyodide_offline.store import Entry
 
@@ -19,7 +20,7 @@ Examples:
 """
 
 
-@click.group(epilog=_EPILOG)
+@click.group(cls=Group, epilog=_EPILOG)
 def cache() -> None:
     """List, verify and prune what is stored."""
 

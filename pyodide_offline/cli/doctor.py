@@ -92,6 +92,8 @@ def doctor(
         return 0
     if listing:
         return _list(as_json=as_json)
+    if undo and fix:
+        raise click.UsageError("--fix and --undo contradict each other.")
     session = options.session(
         cache_dir=cache_dir,
         store_dir=store_dir,

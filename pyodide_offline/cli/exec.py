@@ -74,10 +74,11 @@ def confined(
     published on this machine's loopback. Linux only.
     """
     from pyodide_offline.features import confine as feature
-    from pyodide_offline.network import targets
+    from pyodide_offline.network import resolvers, targets
 
     if ports and closed:
         raise click.UsageError("--publish and --no-publish contradict each other.")
+    resolvers.chosen(resolver)  # said now, and not when the first name is looked up
     session = options.session(
         cache_dir=cache_dir,
         store_dir=store_dir,

@@ -11,6 +11,7 @@ import click
 
 from pyodide_offline.cli import kit_browser, kit_pack, kit_run, kit_sign, options, render, sizes
 from pyodide_offline.cli.bars import megabytes
+from pyodide_offline.cli.group import Group
 from pyodide_offline.cli.kit_taking import placed, progress_of, total, trusting
 from pyodide_offline.kits.reading import Head
 from pyodide_offline.kits.trust import Terms
@@ -40,7 +41,7 @@ _STORE = click.option(
 )
 
 
-@click.group(epilog=_EPILOG)
+@click.group(cls=Group, epilog=_EPILOG)
 def kit() -> None:
     """All for a machine without any network, in one signed file."""
 

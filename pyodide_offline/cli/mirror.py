@@ -3,6 +3,7 @@
 import click
 
 from pyodide_offline.cli import mirror_content, mirror_prune, mirror_serve, mirror_trust
+from pyodide_offline.cli.group import Group
 
 _EPILOG = """\b
 Examples:
@@ -12,7 +13,7 @@ Examples:
 """
 
 
-@click.group(epilog=_EPILOG)
+@click.group(cls=Group, epilog=_EPILOG)
 def mirror() -> None:
     """A mirror of packages and bundles for a team: each fetched once, verified, served by any."""
 

@@ -10,6 +10,7 @@ import click
 
 from pyodide_offline.cli import mirror_content, mirror_serve, render
 from pyodide_offline.cli.bars import megabytes
+from pyodide_offline.cli.group import Group
 from pyodide_offline.progress import working
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _FILE = click.option(
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(epilog=_OF_TOKENS)
+@click.group(cls=Group, epilog=_OF_TOKENS)
 def token() -> None:
     """Say who may use a mirror: tokens, of which only digests are kept."""
     mirror_serve.require_extra()

@@ -9,6 +9,7 @@ import click
 from pyodide_offline.cli import options, render
 from pyodide_offline.cli.bars import note
 from pyodide_offline.cli.boundary import show
+from pyodide_offline.cli.group import Group
 from pyodide_offline.features import patch as feature
 
 _EPILOG = """\b
@@ -30,7 +31,7 @@ _no_check = click.option(
 )
 
 
-@click.group(epilog=_EPILOG)
+@click.group(cls=Group, epilog=_EPILOG)
 def patch() -> None:
     """Put workerd's cache flags into miniflare, or take them out."""
 
@@ -131,8 +132,11 @@ def diff(
 ) -> None:
     """Print what apply would change, or has changed."""
     session = options.session(cache_dir=cache_dir, store_dir=store_dir, quiet=quiet)
-    for text in feature.diff(session, named):
+    shown = feature.diff(session, named)
+    for text in shown:
         click.echo(text, nl=False)
+    if not shown and not quiet:
+        note("There is nothing to show; why, says: pyodide-offline patch status")
 
 
 def _tell(outcomes: list[feature.Outcome], *, quiet: bool, verbose: bool) -> int:

@@ -8,6 +8,7 @@ import click
 
 from pyodide_offline.cli import options, render
 from pyodide_offline.cli.bars import megabytes
+from pyodide_offline.cli.group import Group
 from pyodide_offline.session import Session
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ Examples:
 """
 
 
-@click.group(epilog=_EPILOG)
+@click.group(cls=Group, epilog=_EPILOG)
 def toolchain() -> None:
     """Show or install Node, wrangler, uv and pywrangler."""
 

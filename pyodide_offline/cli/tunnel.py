@@ -85,13 +85,14 @@ def tunnel(
     several targets on a port the name in TLS decides.
     """
     from pyodide_offline.features import tunnel as feature
-    from pyodide_offline.network import targets
+    from pyodide_offline.network import resolvers, targets
 
     where = options.parsed(targets.listen, listen, "--listen")
     if not where.loopback and not public:
         raise click.UsageError(
             f"--listen {listen} would let others in: say --public too if that is meant."
         )
+    resolvers.chosen(resolver)  # said now, and not when the first name is looked up
     session = options.session(
         cache_dir=cache_dir,
         store_dir=store_dir,

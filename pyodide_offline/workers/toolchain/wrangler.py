@@ -239,7 +239,10 @@ def _failure(version: str, output: str, environ: Mapping[str, str]) -> PyodideOf
         kind = NetworkError
     elif code and re.fullmatch(r"E[45]\d\d|ETARGET|EINTEGRITY", code[1]):
         kind = IntegrityError if code[1] == "EINTEGRITY" else RegistryError
-    step = mirrored.advice(environ, "Check which registry npm uses: npm config get registry")
+    usual = "Check which registry npm uses: npm config get registry"
+    if code and code[1] == "ETARGET":
+        usual = "See which versions there are: npm view wrangler versions"
+    step = mirrored.advice(environ, usual)
     return kind(what, why=_reason(output), next_step=step)
 
 

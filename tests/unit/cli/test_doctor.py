@@ -119,6 +119,8 @@ def test_fix_shows_does_and_undo_takes_back(ask, open_folder: Finding) -> None:
     assert (said.return_value, mode(open_folder)) == (0, 0o777)
     assert "chmod 777" in said.stdout
     assert "Nothing is written down" in ask({"cache.folder": open_folder}, "--undo").stdout
+    both = ask({"cache.folder": open_folder}, "--undo", "--fix")
+    assert "contradict" in str(both.exception or both.output)
 
 
 def test_fix_asks_and_without_a_terminal_does_nothing(ask, open_folder: Finding) -> None:

@@ -4,6 +4,7 @@ import click
 import pytest
 
 from pyodide_offline.cli import exec as command
+from pyodide_offline.errors import SettingsError
 from pyodide_offline.features import confine as feature
 from pyodide_offline.network.targets import Port, Target
 
@@ -35,6 +36,12 @@ def test_options_come_before_the_command(called, capsys):
         [Target("a.example", 444)], ("http://p:1",), [Port(8080, 8787), Port(9229, 9229)]
     )
     assert capsys.readouterr().err == "pyodide-offline: exec: hello\n"
+
+
+def test_a_resolver_that_is_none_is_told_before_anything_starts(called):
+    with pytest.raises(SettingsError, match="names no DNS-over-HTTPS resolver"):
+        invoke("--resolver", "dns.example", "x")
+    assert called == {}
 
 
 def test_all_ports_none_or_those_that_are_named(called, capsys):

@@ -67,6 +67,7 @@ def test_a_refusal_shows_what_was_seen_and_is_status_11(program, file):
 
 def test_nothing_there_is_status_7_but_status_and_diff_are_well(program, tmp_path):
     assert patch(program, "apply").returncode == 7
+    assert "patch status" in patch(program, "diff").stderr
     for command in ("status", "diff"):
         assert patch(program, command).returncode == 0
     assert patch(program, "status").stdout == "No miniflare was found.\n"

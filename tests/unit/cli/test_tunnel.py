@@ -11,6 +11,7 @@ import click
 import pytest
 
 from pyodide_offline.cli import tunnel as command
+from pyodide_offline.errors import SettingsError
 from pyodide_offline.features import tunnel as feature
 from pyodide_offline.network.targets import Listen, Target
 
@@ -48,6 +49,12 @@ def test_options_come_before_the_command(called, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "pyodide-offline: tunnel: hello"
     assert json.loads(lines[1]) == {"tunnel": {"open": 1}}
+
+
+def test_a_resolver_that_is_none_is_told_before_anything_starts(called):
+    with pytest.raises(SettingsError, match="names no DNS-over-HTTPS resolver"):
+        invoke("--resolver", "dns.example", "--target", "a.example")
+    assert called == {}
 
 
 def test_quiet_leaves_what_was_asked_for(called, capsys):

@@ -199,6 +199,15 @@ def test_npms_code_decides_the_kind_of_error(
         wrangler.provide(session, (str(npm),))
 
 
+def test_a_version_that_is_none_is_told_with_where_to_see_them(
+    session: Session, program: Program
+) -> None:
+    npm = program("npm", 'echo "npm error code ETARGET" >&2; exit 1')
+    with pytest.raises(RegistryError) as caught:
+        wrangler.provide(session, (str(npm),), version="999.0.0")
+    assert caught.value.next_step.endswith("npm view wrangler versions")
+
+
 def test_offline(session: Session) -> None:
     with pytest.raises(OfflineError):
         wrangler.provide(replace(session, offline=True), ("npm",))

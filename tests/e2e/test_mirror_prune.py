@@ -18,9 +18,13 @@ import httpx
 import pytest
 
 from pyodide_offline.errors import DepotDownError
+from pyodide_offline.features.mirror import names
+from pyodide_offline.features.mirror.account import account
 from pyodide_offline.features.mirror.npm import SHORT
+from pyodide_offline.features.mirror.objects import ObjectDepot
 from pyodide_offline.features.mirror.opening import opened
 from pyodide_offline.features.mirror.pruning import Pruned, Pruning
+from pyodide_offline.features.mirror.refs import Ref
 from tests.e2e.conftest import PROGRAM
 from tests.peers import mirrors
 from tests.peers.registry import Answer, Registry, integrity
@@ -178,9 +182,11 @@ def test_two_fronts_under_load_lose_nothing_while_a_store_is_pruned_again_and_ag
     with Registry() as upstream:
         operator = Operator(tmp_path, seaweed, seaweed.url(prefix="load"), upstream)
         with operator.front("one") as one, operator.front("two") as two:
-            load = _Load(upstream, [one, two])
+            asyncio.run(_many_names(operator, 300))
+            load = _Load(operator, [one, two])
             with load.going_on():
                 pruned = asyncio.run(_pruned_often(operator, 12.0))
+            assert load.lost == []
             assert load.wrong == []
             assert load.failed == []
             assert load.right > 30
@@ -194,6 +200,21 @@ def test_two_fronts_under_load_lose_nothing_while_a_store_is_pruned_again_and_ag
                 assert _got(two, f"/npm/{name}/-/{name}-1.0.0.tgz") == (200, body)
 
 
+async def _many_names(operator: Operator, count: int) -> None:
+    """Have a run read names for a while, so that much happens meanwhile."""
+    depot = await opened(operator.url, operator.store.environ, operator.folder / "filling")
+    digest = hashlib.sha256(b"many").hexdigest()
+    await depot.create(names.blob_key("sha256", digest), b"many")
+    made = [Ref("npm", f"many/{number}", digest, 4, "text/plain", 1) for number in range(count)]
+    for some in range(0, count, 50):
+        await asyncio.gather(
+            *(
+                depot.create(names.ref_key(ref.kind, ref.name), ref.encode())
+                for ref in made[some : some + 50]
+            )
+        )
+
+
 async def _pruned_often(operator: Operator, seconds: float) -> list[Pruned]:
     depot = await opened(operator.url, operator.store.environ, operator.folder / "pruning")
     runs, until = [], time.monotonic() + seconds
@@ -205,12 +226,14 @@ async def _pruned_often(operator: Operator, seconds: float) -> list[Pruned]:
 class _Load:
     """Clients of both fronts: indexes that change to and fro, and packages that are new."""
 
-    def __init__(self, upstream: Registry, fronts: list[mirrors.Front]) -> None:
+    def __init__(self, operator: Operator, fronts: list[mirrors.Front]) -> None:
+        self.lost: list[str] = []
         self.files: dict[str, bytes] = {}
         self.wrong: list[str] = []
         self.failed: list[str] = []
         self.right = 0
-        self._upstream = upstream
+        self._operator = operator
+        self._upstream = operator.upstream
         self._fronts = fronts
         self._done = threading.Event()
 
@@ -241,6 +264,7 @@ class _Load:
                         ["1.0.0", "2.0.0"] if count % 2 else ["1.0.0"]
                     )
                     self._count(answer, name, right=right)
+                asyncio.run(self._look(name, forms[count % 2]))
                 self._new(client, chance.choice(self._fronts), f"new{number}-{count}")
 
     def _new(self, client: httpx.Client, front: mirrors.Front, name: str) -> None:
@@ -249,6 +273,13 @@ class _Load:
         self._count(answer, name, right=answer.content == body)
         if answer.status_code == 200:
             self.files[name] = body
+
+    async def _look(self, name: str, body: bytes) -> None:
+        """See that the store holds what both fronts gave out: nobody changes it just now."""
+        depot = ObjectDepot(account(self._operator.url, self._operator.store.environ))
+        key = names.blob_key("sha256", hashlib.sha256(body).hexdigest())
+        if await depot.head(key) is None:
+            self.lost.append(name)
 
     def _count(self, answer: httpx.Response, name: str, *, right: bool) -> None:
         if answer.status_code != 200:

@@ -33,18 +33,15 @@ class Deposit:
 
     async def _see_to(self, key: str, source: bytes | Path) -> None:
         """See that content is there which has its name by now."""
-        going = await removal.announced(self._depot)
-        if going is None:
-            return
-        if key not in going:
-            await self._put_again(key, source)
-            return
-        while (lease := await self._leases.take(removal.RUN)) is None:
-            await asyncio.sleep(self._leases.term / 6)
-        async with lease:
-            await self._put_again(key, source)
-            # Of a run that was killed: nobody else need wait.
-            await removal.announce(self._depot, ())
+        while (going := await removal.announced(self._depot)) is not None:
+            if key not in going:
+                await self._put_again(key, source)
+                return
+            if lease := await self._leases.take(removal.RUN):
+                async with lease:  # of a run that was killed: nobody else need wait
+                    await removal.announce(self._depot, ())
+            else:
+                await asyncio.sleep(self._leases.term / 6)
 
     async def _put_again(self, key: str, source: bytes | Path) -> None:
         if await self._depot.head(key) is None:

@@ -94,7 +94,7 @@ def for_project(
             "which is not Python.",
             next_step="JavaScript workers need no bundle: pyodide-offline run -- wrangler dev",
         )
-    needs_sync = (worker.config.parent / "pyproject.toml").is_file()
+    needs_sync = project.is_packaged(worker)
     found = chain.get(session, pywrangler=needs_sync, version=wrangler)
     more, binary = more or More(), found.wrangler.workerd
     report, supplied = _bundles(

@@ -31,7 +31,7 @@ def plan(session: Session, command: Sequence[str], config: Path | None = None) -
         worker = project.read(session.project, path, _option(wranglers or (), "--env", "-e"))
     if worker is None or not worker.is_python:
         return Plan(worker, _names(command, "pywrangler"))
-    synced = (worker.config.parent / "pyproject.toml").is_file()
+    synced = project.is_packaged(worker)
     pywrangler = synced and not _plain_wrangler(command, session.project)
     syncs = _names(command, "pywrangler") and (wranglers or ("",))[0] == "sync"
     return Plan(worker, pywrangler, syncs)

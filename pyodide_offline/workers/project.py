@@ -54,8 +54,20 @@ def read(folder: Path, config: Path | None = None, environment: str | None = Non
     return worker(path, parse(path), environment)
 
 
+def is_packaged(worker: Worker) -> bool:
+    """Say whether a pyproject.toml is beside the configuration, so that pywrangler has packages.
+
+    Raises ProjectError for one that nobody can read, before anything is brought for it.
+    """
+    path = worker.config.parent / "pyproject.toml"
+    if not path.is_file():
+        return False
+    parse(path)
+    return True
+
+
 def parse(path: Path) -> Mapping[str, Any]:
-    """Read a wrangler configuration file. Raises ProjectError with the place of the fault."""
+    """Read a configuration file. Raises ProjectError with the place of the fault."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -67,7 +79,7 @@ def parse(path: Path) -> Mapping[str, Any]:
         raise ProjectError(
             f"{path} is not valid {path.suffix.lstrip('.').upper()}.",
             why=f"{error}.",
-            next_step="Mend the file; wrangler cannot read it either.",
+            next_step="Mend the file; other programs cannot read it either.",
         ) from error
     if not isinstance(data, dict):
         raise ProjectError(f"{path} does not hold a table of settings.")
@@ -81,7 +93,11 @@ def worker(path: Path, data: Mapping[str, Any], environment: str | None = None) 
         if not isinstance(environments, dict) or not isinstance(
             environments.get(environment), dict
         ):
-            raise ProjectError(f"{path.name} has no environment {environment!r}.")
+            known = ", ".join(environments) if isinstance(environments, dict) else ""
+            raise ProjectError(
+                f"{path.name} has no environment {environment!r}.",
+                next_step=f"Name one that it has: {known}" if known else "It has none.",
+            )
         data = {**data, **environments[environment]}
     main, date, flags = (
         data.get("main"),
@@ -128,5 +144,14 @@ def _json(text: str) -> object:
     try:
         parsed: object = pyjson5.loads(text)
     except pyjson5.Json5Exception as error:
-        raise ValueError(str(error.args[0] if error.args else error)) from error
+        raise ValueError(_placed(str(error.args[0] if error.args else error), text)) from error
     return parsed
+
+
+def _placed(said: str, text: str) -> str:
+    """Return the parser's words with a line in place of a count of characters."""
+
+    def line(match: re.Match[str]) -> str:
+        return f"near line {text.count(chr(10), 0, int(match[1])) + 1}"
+
+    return re.sub(r"\bb'(\w+)'", r"\1", re.sub(r"near (\d+)", line, said))

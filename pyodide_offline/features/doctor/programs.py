@@ -9,11 +9,17 @@ from contextlib import suppress
 from typing import Any
 
 from pyodide_offline import process
-from pyodide_offline.errors import PyodideOfflineError, ToolchainError, UnsupportedError
+from pyodide_offline.errors import (
+    ProjectError,
+    PyodideOfflineError,
+    ToolchainError,
+    UnsupportedError,
+)
 from pyodide_offline.features.doctor import project
 from pyodide_offline.features.doctor.check import Check
 from pyodide_offline.features.doctor.finding import Finding, failed, passed, skipped, warned
 from pyodide_offline.features.doctor.observed import Observed
+from pyodide_offline.workers import project as projects
 from pyodide_offline.workers.toolchain import freshness, interpreter, programs, semver
 from pyodide_offline.workers.toolchain import node as nodes
 from pyodide_offline.workers.toolchain import pywrangler as pywranglers
@@ -145,8 +151,13 @@ def uv(observed: Observed) -> Finding:
 
 def pywrangler(observed: Observed) -> Finding:
     """Find pywrangler with a uv that is new enough for it."""
-    if freshness.root(observed.project) is None:
+    root = freshness.root(observed.project)
+    if root is None:
         return skipped("There is no pyproject.toml, so no need of pywrangler.")
+    try:
+        projects.parse(root / "pyproject.toml")
+    except ProjectError as error:
+        return failed(error.what, error.why, error.next_step, blame="toolchain")
     found = pywranglers.find(observed.session)
     own = programs.which("pywrangler", observed.environ)
     if found is None:

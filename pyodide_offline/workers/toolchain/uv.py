@@ -122,6 +122,12 @@ def failure(
             next_step="Take the package that needs it out of the dependencies, or name an index "
             "that has it.",
         )
+    if "No solution found" in text:
+        return ProjectError(
+            f"uv cannot {doing}.",
+            why=why,
+            next_step="Correct the dependencies in pyproject.toml, or name an index that has them.",
+        )
     return ToolchainError(f"uv cannot {doing}.", why=why)
 
 

@@ -69,6 +69,7 @@ def test_a_javascript_worker_is_not_python(tmp_path):
     [
         ("main = ", "wrangler.toml", "not valid TOML"),
         ("{ main: ", "wrangler.jsonc", "not valid JSONC"),
+        ('{\n "main": "x",\n {\n', "wrangler.json", "near line 3"),
         ("[1]", "wrangler.json", "table of settings"),
         ('compatibility_date = "2026-01-01"', "wrangler.toml", "names no entry module"),
         ('main = "a.py"', "wrangler.toml", "no compatibility_date"),
@@ -93,6 +94,20 @@ def test_no_configuration_at_all(tmp_path, monkeypatch):
 def test_an_unknown_environment(tmp_path):
     with pytest.raises(ProjectError, match="no environment 'nope'"):
         project.read(write(tmp_path, TOML), environment="nope")
+    with pytest.raises(ProjectError, match="Name one that it has: old"):
+        project.read(write(tmp_path, TOML), environment="nope")
+    with pytest.raises(ProjectError, match="It has none"):
+        project.read(write(tmp_path, TOML.partition("[env")[0]), environment="nope")
+
+
+def test_a_pyproject_is_looked_at_before_anything_is_brought_for_it(tmp_path):
+    worker = project.read(write(tmp_path, TOML))
+    assert not project.is_packaged(worker)
+    write(tmp_path, "[project]\nname = 'x'\n", "pyproject.toml")
+    assert project.is_packaged(worker)
+    write(tmp_path, "x = [", "pyproject.toml")
+    with pytest.raises(ProjectError, match=r"pyproject.toml is not valid TOML"):
+        project.is_packaged(worker)
 
 
 def test_bytes_that_are_no_text(tmp_path):

@@ -101,6 +101,10 @@ def test_pywrangler_is_asked_for_only_with_a_pyproject(observed, machine, monkey
     monkeypatch.setattr(pywranglers, "find", lambda _: managed)
     assert programs.pywrangler(observed).state is State.PASS
     assert programs.pythons(observed).state is State.PASS
+    (machine.project / "pyproject.toml").write_text("x = [")
+    found = programs.pywrangler(observed)
+    assert (found.state, found.blame) == (State.FAIL, "toolchain")
+    assert "not valid TOML" in found.summary
 
 
 def test_a_pywrangler_of_the_user_that_is_not_fit_is_a_warning(

@@ -113,3 +113,10 @@ def test_anything_else(session: Session, program: Program) -> None:
 def test_words_without_a_mark() -> None:
     assert uv.meaningful("one\n\ntwo\nthree\nfour\n") == ["two", "three", "four"]
     assert uv.meaningful("") == []
+
+
+def test_dependencies_that_no_index_has_are_the_projects_affair() -> None:
+    said = "  No solution found when resolving dependencies:\n  Because nope was not found\n"
+    error = uv.failure("find packages for this worker", said, offline=False)
+    assert isinstance(error, ProjectError)
+    assert "pyproject.toml" in error.next_step

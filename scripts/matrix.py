@@ -167,7 +167,9 @@ class Runner:
                 raise demo.DemoError("There is no uv, not even a managed one.")
             target = ["--target", str(folder), "--python-version", row.python, "--no-build"]
             platform = ["--python-platform", "wasm32-pyodide2024"]
-            checked([uv, "pip", "install", "--quiet", *target, *platform, *packages], self.scratch)
+            # A company's authority is in the system's list, and not in uv's own.
+            install = [uv, "pip", "install", "--quiet", "--system-certs"]
+            checked([*install, *target, *platform, *packages], self.scratch)
         return folder
 
     @contextmanager

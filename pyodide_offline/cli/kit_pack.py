@@ -75,6 +75,12 @@ Examples:
     default=True,
     help="Bring the memory of the worker's packages, for a quicker first start.",
 )
+@click.option(
+    "--native-python",
+    "native",
+    is_flag=True,
+    help="Bring a native Python of the worker's version, too, as uv fetches it (some 35 MB).",
+)
 @click.option("--name", default="", help="The kit's name.  [default: the folder's]")
 @click.option("--serial", type=click.IntRange(min=0), default=1, help="Grows with each kit.")
 @options.reaching
@@ -91,6 +97,7 @@ def pack(
     base: Path | None,
     folders: tuple[Path, ...],
     memory: bool,
+    native: bool,
     name: str,
     serial: int,
     reach: options.Reach,
@@ -114,7 +121,15 @@ def pack(
     for folder in folders:
         _built(folder)
     order = feature.Order(
-        targets, target_python, pin_now, name, serial, folders, alone=alone, memory=memory
+        targets,
+        target_python,
+        pin_now,
+        name,
+        serial,
+        folders,
+        alone=alone,
+        memory=memory,
+        native=native,
     )
     keys = kit_sign.secret_keys(key_files)
     target = output.absolute()

@@ -146,19 +146,27 @@ def test_an_edit_is_always_served_whatever_was_kept(
     assert (worker / "src" / "pages.py").read_text() == 'TEXT = "module-2"\n'
 
 
+def save(file: Path, text: str) -> None:
+    """Write a file whole: wrangler may read it at any moment, and half of one is no worker."""
+    beside = file.with_name(f".{file.name}.new")
+    beside.write_text(text)
+    beside.replace(file)
+
+
 def test_a_saved_edit_is_served_while_running(worker: Path, start: Starter) -> None:
-    with start() as server:
-        server.get("/")
-        entry = worker / "src" / "entry.py"
-        for number in range(3):
-            text = f"hot-{number}"
-            source = ENTRY.replace("entry-1", text)
-            entry.write_text(source)
-            deadline = time.monotonic() + 60
-            while text not in (answer := server.get("/")):
-                assert time.monotonic() < deadline, answer
-                time.sleep(0.05)
-    entry.write_text(ENTRY)
+    entry = worker / "src" / "entry.py"
+    try:
+        with start() as server:
+            server.get("/")
+            for number in range(3):
+                text = f"hot-{number}"
+                save(entry, ENTRY.replace("entry-1", text))
+                deadline = time.monotonic() + 60
+                while text not in (answer := server.get("/")):
+                    assert time.monotonic() < deadline, answer
+                    time.sleep(0.05)
+    finally:
+        entry.write_text(ENTRY)
 
 
 def test_a_pth_file_that_comes_in_is_processed(worker: Path, start: Starter) -> None:

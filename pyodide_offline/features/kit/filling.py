@@ -15,7 +15,15 @@ from typing import Any
 
 from pyodide_offline import digest as digests
 from pyodide_offline.errors import StorageError, UnsupportedError
-from pyodide_offline.features.kit import addresses, loopback, memory, placing, syncing, trees
+from pyodide_offline.features.kit import (
+    addresses,
+    loopback,
+    memory,
+    natives,
+    placing,
+    syncing,
+    trees,
+)
 from pyodide_offline.features.kit.authority import Authority
 from pyodide_offline.features.kit.loopback import Served
 from pyodide_offline.features.kit.shelf import Shelf
@@ -116,6 +124,8 @@ def _fill(session: Session, contents: Contents, crew: Crew) -> str | None:
     )
     if syncs:
         series = supply.dated_series(session, binary, worker.date, worker.flags)
+        if found.pywrangler is not None:
+            natives.place(session, found.pywrangler.uv, items, places, series)
         syncing.place(session, found, series, rack, crew, contents.project)
         sync.prepare(session, found, series, reachable=lambda: False)
     return version

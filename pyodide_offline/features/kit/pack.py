@@ -23,6 +23,7 @@ from pyodide_offline.features.kit import (
     locks,
     planning,
     product,
+    pythons,
     rehearsal,
     remembering,
     targets,
@@ -53,7 +54,8 @@ class Order:
     """What is asked for: ``python`` is the series of the target's own Python.
 
     ``trees`` are folders that come along as they are, or ``alone``, without any worker.
-    ``memory`` wants a snapshot of the worker's packages, too.
+    ``memory`` wants a snapshot of the worker's packages, ``native`` a native Python of the
+    worker's series for each target, too.
     """
 
     targets: tuple[str, ...] = ()
@@ -64,6 +66,7 @@ class Order:
     trees: tuple[Path, ...] = ()
     alone: bool = False
     memory: bool = True
+    native: bool = False
 
 
 def pack(
@@ -133,6 +136,9 @@ def _worker(session: Session, order: Order) -> list[Archive]:
         ).having(planning.PRODUCT),
         *_runtime(session, pins, worker, wanted, tools, python),
     ]
+    if order.native:
+        series = supply.dated_series(session, tools.wrangler.workerd, worker.date, worker.flags)
+        found += pythons.packed(session, pins, tools, series, wanted)
     unique = {one.item.key: one for one in found}
     merged = {key: _united(key, one, found) for key, one in unique.items()}
     gathered = [archives.checked(one) for one in merged.values()]

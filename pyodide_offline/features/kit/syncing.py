@@ -17,13 +17,14 @@ from types import SimpleNamespace
 from pyodide_offline import digest as digests
 from pyodide_offline import disk, process
 from pyodide_offline.errors import ToolchainError
+from pyodide_offline.features.kit import natives
 from pyodide_offline.kits.crew import Crew
 from pyodide_offline.kits.installing import Clash, Job
 from pyodide_offline.kits.plan import Plan
 from pyodide_offline.kits.rack import Rack
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
-from pyodide_offline.workers.toolchain import freshness, interpreter, programs, sync
+from pyodide_offline.workers.toolchain import freshness, interpreter, sync
 from pyodide_offline.workers.toolchain.chain import Toolchain
 from pyodide_offline.workers.toolchain.freshness import LOCKFILE, MODULES, TOKEN, VENV
 
@@ -58,7 +59,7 @@ def place(
     with sync.only_one(session, folder):
         if not freshness.needed(folder, pywrangler.version) or not _free(folder / VENV):
             return False
-        own = _native(session, series)
+        own = natives.find(session, series)
         beside = native.beside
         if own is None:
             # pywrangler has uv resolve for Pyodide here, which finds the same ones.
@@ -112,7 +113,7 @@ def _lay_out(
     crew: Crew,
     own: Path | None,
 ) -> None:
-    """Make both environments with what is in them; ``own`` is the machine's Python."""
+    """Make both environments with what is in them; ``own`` is a native Python."""
     made = interpreter.provide(session, wheels.series, toolchain.node.npm)
     shown = interpreter.publish(session, made, toolchain.node.executable)
     python = shown / made.name / "python"
@@ -171,22 +172,6 @@ def _unchanged(project: Path, folder: Path, made_for: Mapping[str, str]) -> bool
 def _free(environment: Path) -> bool:
     """Say whether an environment may be made anew: there is none, or one half made here."""
     return not os.path.lexists(environment) or (environment / _UNFINISHED).exists()
-
-
-def _native(session: Session, series: str) -> Path | None:
-    """Return the machine's own Python of the worker's series, if it starts."""
-    python = programs.which(f"python{series}", session.environ)
-    if python is None:
-        return None
-    with suppress(ToolchainError):
-        done = process.capture(
-            [python, "-I", "-c", "import sys, venv; print('%d.%d' % sys.version_info[:2])"],
-            env=session.environ,
-            timeout=20,
-        )
-        if done.stdout.strip() == series:
-            return python
-    return None
 
 
 def _native_environment(folder: Path, python: Path) -> None:

@@ -19,11 +19,15 @@ _MACOS = (14, 0)
 
 @dataclass(frozen=True)
 class Target:
-    """One platform: ``npm`` as Node names it, ``uv`` as uv's --python-platform does."""
+    """One platform: ``npm`` as Node names it, ``uv`` as uv's --python-platform does.
+
+    ``python`` is the end of uv's name for a native Python there.
+    """
 
     name: str
     npm: Platform
     uv: str
+    python: str
     wheels: tuple[str, ...]
 
     def tags(self, python: str) -> list[Tag]:
@@ -86,17 +90,37 @@ def _table() -> Mapping[str, Target]:
             "linux-x64",
             Platform("linux", "x64", "glibc"),
             "x86_64-manylinux_2_28",
+            "linux-x86_64-gnu",
             tuple(_linux("x86_64")),
         ),
         Target(
             "linux-arm64",
             Platform("linux", "arm64", "glibc"),
             "aarch64-manylinux_2_28",
+            "linux-aarch64-gnu",
             tuple(_linux("aarch64")),
         ),
-        Target("darwin-arm64", Platform("darwin", "arm64"), "aarch64-apple-darwin", mac["arm64"]),
-        Target("darwin-x64", Platform("darwin", "x64"), "x86_64-apple-darwin", mac["x64"]),
-        Target("win32-x64", Platform("win32", "x64"), "x86_64-pc-windows-msvc", ("win_amd64",)),
+        Target(
+            "darwin-arm64",
+            Platform("darwin", "arm64"),
+            "aarch64-apple-darwin",
+            "macos-aarch64-none",
+            mac["arm64"],
+        ),
+        Target(
+            "darwin-x64",
+            Platform("darwin", "x64"),
+            "x86_64-apple-darwin",
+            "macos-x86_64-none",
+            mac["x64"],
+        ),
+        Target(
+            "win32-x64",
+            Platform("win32", "x64"),
+            "x86_64-pc-windows-msvc",
+            "windows-x86_64-none",
+            ("win_amd64",),
+        ),
     )
     return {row.name: row for row in rows}
 

@@ -2,7 +2,10 @@
 
 import pytest
 
+from pyodide_offline.cli import boundary
+from pyodide_offline.features.kit import pack
 from pyodide_offline.kits import signing
+from pyodide_offline.kits.manifest import Manifest, Part
 
 WORKER = 'main = "src/entry.py"\ncompatibility_date = "2026-11-17"\n'
 
@@ -43,3 +46,24 @@ def test_a_wrong_passphrase_of_the_variable_is_not_asked_for_again(program, tmp_
     done = program("kit", "pack", str(tmp_path), *arguments)
     assert done.returncode == 13
     assert "cannot be opened" in done.stderr
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_what_comes_along_is_as_ordered(tmp_path, monkeypatch, native):
+    (tmp_path / "wrangler.toml").write_text(WORKER)
+    for name in ("STORE", "CACHE"):
+        monkeypatch.setenv(f"PYODIDE_OFFLINE_{name}_DIR", str(tmp_path / name))
+    orders = []
+
+    def packed(_session, _target, order, **_):
+        orders.append(order)
+        return Manifest("x", 1, (), parts={"kit.pyz": Part(1, "0" * 64)})
+
+    monkeypatch.setattr(pack, "pack", packed)
+    (tmp_path / "x.kit").touch()
+    words = ["kit", "pack", str(tmp_path), "-o", str(tmp_path / "x.kit")]
+    more = ["--native-python", "--no-snapshot"] if native else []
+    with pytest.raises(SystemExit) as ended:
+        boundary.guarded([*words, *more])
+    assert ended.value.code == 0
+    assert [(one.native, one.memory) for one in orders] == [(native, not native)]

@@ -14,9 +14,11 @@ from pyodide_offline.distribution import npm, npmrc
 from pyodide_offline.distribution.npmlock import Package
 from pyodide_offline.distribution.pythonlock import Locked, Wheel
 from pyodide_offline.errors import IntegrityError, ProjectError
-from pyodide_offline.features.kit import locks, pack, planning, workerside
+from pyodide_offline.features.kit import locks, pack, planning, pythons, workerside
+from pyodide_offline.features.kit.archives import Archive
 from pyodide_offline.kits import plan as plans
 from pyodide_offline.kits import volumes, writing
+from pyodide_offline.kits.manifest import Item
 from pyodide_offline.kits.reading import Reading
 from pyodide_offline.workers import supply
 from pyodide_offline.workers.probe import Want
@@ -217,6 +219,24 @@ def test_a_worker_without_python_needs_no_kit(project, tmp_path):
     with pytest.raises(ProjectError, match="no Python worker"):
         pack.pack(project, tmp_path / "one.kit", order())
     assert not (tmp_path / "one.kit").exists()
+
+
+def test_a_native_python_comes_when_told_to(project, tmp_path, monkeypatch):
+    blob = tmp_path / "python.tar.gz"
+    blob.write_bytes(b"a Python")
+    digest = of_bytes(b"a Python").hex
+
+    def packed(_session, _pins, tools, series, wanted):
+        assert tools is TOOLS
+        item = Item("python", "cpython", f"{series}.10", blob.name, 8, digest, None, None)
+        yield Archive(replace(item, targets=tuple(one.name for one in wanted)), blob)
+
+    monkeypatch.setattr(pythons, "packed", packed)
+    kinds = {one.kind for one in pack.pack(project, tmp_path / "none.kit", order()).items}
+    assert "python" not in kinds
+    made = pack.pack(project, tmp_path / "one.kit", replace(order(), native=True))
+    (item,) = [one for one in made.items if one.kind == "python"]
+    assert (item.version, item.targets) == ("3.14.10", ("linux-x64",))
 
 
 def test_folders_alone_need_no_worker_and_are_for_any_platform(session, tmp_path, monkeypatch):

@@ -16,12 +16,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from pyodide_offline.features.mirror import tokens
 from tests.peers.crowd import NAME, PATH, Fronts, Seen, crowd, upstream
 from tests.peers.nginx import example, nginx
 from tests.peers.stores import seaweedfs
@@ -78,37 +81,64 @@ def memory(folder: Path, misses: int, seconds: float) -> None:
         print(f"  most memory {running.memory() >> 20} MB (idle {idle >> 20} MB)")
 
 
-def hits(folder: Path, rounds: int, seconds: float, before: str) -> None:
-    """Compare with nginx's sendfile: the same files, the same connections, in turn."""
-    ratios: dict[str, list[float]] = {}
+def hits(folder: Path, rounds: int, seconds: float, before: str, *, guarded: bool) -> None:
+    """Compare with nginx's sendfile: the same files, the same connections, in turn.
+
+    ``guarded``: with a second front of ours, that wants a token.
+    """
+    ratios: dict[tuple[str, str], list[float]] = {}
     for label, size in SIZES.items():
         place = folder / label.replace(" ", "")
         place.mkdir()
         body = os.urandom(size)
-        cache = place / "front0" / "own" / "mirror"
-        told = {"accel": ["--x-accel", f"/held/={cache}"], "linked": ["--nginx-root", f"{place}/n"]}
-        arguments = ["--rate", "0", *told.get(before, [])]
         plain = f"server {{ listen 127.0.0.1:PORT; root {place}; sendfile on; tcp_nopush on; }}"
-        with (
-            upstream(place, body, seconds=0) as slow,
-            Fronts(place, str(cache / "depot"), slow.url, 1, arguments=arguments) as running,
-            nginx(place / "nginx", plain) as peer,
-            _before(before, place, running.urls[0], cache) as ours,
-        ):
-            for _ in range(3):
-                crowd([f"{ours}{PATH}"], 1, body)
+        with ExitStack() as running:
+            slow = running.enter_context(upstream(place, body, seconds=0))
+            peer = running.enter_context(nginx(place / "nginx", plain))
+            ours = {"ours": running.enter_context(_ours(place / "ours", slow.url, before))}
+            if guarded:
+                other = _ours(place / "with a token", slow.url, before, guarded=True)
+                ours["ours, with a token"] = running.enter_context(other)
+            for address, header in ours.values():
+                for _ in range(3):
+                    if httpx.get(address + PATH, headers=header, trust_env=False).content != body:
+                        raise SystemExit(f"{address} does not serve the file")
             for _ in range(rounds):
                 theirs = wrk(f"{peer}/sent", seconds)
-                mine = wrk(f"{ours}{PATH}", seconds)
-                ratios.setdefault(label, []).append(mine / theirs)
-                print(f"  {label:>6}: nginx {theirs:8.0f}/s  ours {mine:8.0f}/s", flush=True)
-    for label, found in ratios.items():
-        print(f"{label:>6}: {statistics.median(found):.2f} of nginx's rate")
+                told = f"  {label:>6}: nginx {theirs:8.0f}/s"
+                for who, (address, header) in ours.items():
+                    mine = wrk(f"{address}{PATH}", seconds, header)
+                    ratios.setdefault((label, who), []).append(mine / theirs)
+                    told += f"  {who} {mine:8.0f}/s"
+                print(told, flush=True)
+    for (label, who), found in ratios.items():
+        print(f"{label:>6}: {statistics.median(found):.2f} of nginx's rate, {who}")
+        if plainly := ratios.get((label, "ours")) if who != "ours" else None:
+            pairs = [mine / other for mine, other in zip(found, plainly, strict=True)]
+            print(f"{label:>6}: {statistics.median(pairs):.2f} of the rate without a token")
 
 
 @contextmanager
-def _before(kind: str, place: Path, front: str, held: Path) -> Iterator[str]:
-    """Yield the address to ask: the front's, or nginx's before it."""
+def _ours(
+    place: Path, npm: str, before: str, *, guarded: bool = False
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the address to ask, the front's or nginx's before it, and the headers to ask with."""
+    cache = place / "front0" / "own" / "mirror"
+    told = {"accel": ["--x-accel", f"/held/={cache}"], "linked": ["--nginx-root", f"{place}/n"]}
+    header = {}
+    if guarded:
+        token = tokens.add(place / "front0" / "tokens", "benchmark", tokens.READ)
+        header["Authorization"] = f"Bearer {token}"
+    arguments = ["--rate", "0", *told.get(before, [])]
+    with (
+        Fronts(place, str(cache / "depot"), npm, 1, arguments=arguments) as running,
+        _before(before, place, running.urls[0], cache, guarded=guarded) as address,
+    ):
+        yield address, header
+
+
+@contextmanager
+def _before(kind: str, place: Path, front: str, held: Path, *, guarded: bool) -> Iterator[str]:
     server = front.removeprefix("http://")
     if not kind:
         yield front
@@ -118,26 +148,31 @@ def _before(kind: str, place: Path, front: str, held: Path) -> Iterator[str]:
         f"server {{ listen 127.0.0.1:PORT; sendfile on; tcp_nopush on;"
         f"location /npm/ {{ proxy_pass http://mirror; proxy_http_version 1.1;"
         f'proxy_set_header Connection ""; proxy_set_header Host $http_host; }}'
-        f"location /held/ {{ internal; alias {held}/; }} }}"
+        f"location /held/ {{ internal; alias '{held}/'; }} }}"
     )
     if kind == "linked":
+        shown = "tokens" if guarded else "open"
+        port = "443 ssl" if guarded else "80"  # whose TLS is left away here
         servers = example(
-            "nginx.conf",
+            f"nginx{'-tokens' if guarded else ''}.conf",
             {
                 "127.0.0.1:8417": server,
-                "/var/cache/pyodide-mirror/nginx/open": f"{place}/n/open",
-                "listen 80;": "listen 127.0.0.1:PORT;",
-                "listen 80 default_server;": "listen 127.0.0.1:PORT default_server;",
+                f"/var/cache/pyodide-mirror/nginx/{shown};": f"'{place}/n/{shown}';",
+                f"listen {port};": "listen 127.0.0.1:PORT;",
+                f"listen {port} default_server;": "listen 127.0.0.1:PORT default_server;",
                 "mirror.example.com;": "127.0.0.1;",
+                **({"/run/pyodide-mirror-tokens ": f"'{place}/asked' "} if guarded else {}),
             },
         )
+        servers = "".join(line for line in servers.splitlines(True) if "ssl_cert" not in line)
     with nginx(place / "before", servers) as address:
         yield address
 
 
-def wrk(url: str, seconds: float) -> float:
+def wrk(url: str, seconds: float, header: Mapping[str, str] | None = None) -> float:
     """Return answers a second, with 16 connections."""
-    command = ["wrk", "-t1", "-c16", f"-d{seconds:g}s", url]
+    told = [word for name, value in (header or {}).items() for word in ("-H", f"{name}: {value}")]
+    command = ["wrk", "-t1", "-c16", f"-d{seconds:g}s", "--timeout", "30s", *told, url]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         raise SystemExit(out)
@@ -154,13 +189,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="of one upstream fetch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--before", choices=["accel", "linked"], default="", help="nginx before us")
+    parser.add_argument("--tokens", action="store_true", help="and a front that wants a token")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mirror-benchmark-") as name:
         folder = Path(name)
         if options.what == "memory":
             memory(folder, options.clients, options.seconds)
         elif options.what == "hits":
-            hits(folder, options.rounds, 3, options.before)
+            hits(folder, options.rounds, 3, options.before, guarded=options.tokens)
         else:
             poison = options.what == "poison"
             stampede(folder, options.clients, options.fronts, options.seconds, poison=poison)

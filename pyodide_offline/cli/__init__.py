@@ -1,8 +1,12 @@
 """The command line: one file a command; the only place that knows click and rich."""
 
+import sys
+
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    from pyodide_offline.cli.boundary import guarded
-
+    try:
+        from pyodide_offline.cli.boundary import guarded
+    except KeyboardInterrupt:  # guarded knows of it from then on
+        sys.exit(130)
     guarded()

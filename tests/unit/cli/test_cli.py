@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pyodide_offline import __version__
+from pyodide_offline import __version__, cli
 from pyodide_offline.cli import app
 
 
@@ -50,3 +50,17 @@ def test_a_reader_that_goes_away_is_no_error(program, tmp_path):
     line = f"'{sys.executable}' -m pyodide_offline --help | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_it_is_still_loading_says_nothing(monkeypatch):
+    class Interrupting:
+        def find_spec(self, name, *_):
+            if name == "pyodide_offline.cli.boundary":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "pyodide_offline.cli.boundary")
+    monkeypatch.delattr(cli, "boundary")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 130

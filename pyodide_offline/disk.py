@@ -19,6 +19,8 @@ from pyodide_offline import digest as digests
 from pyodide_offline.digest import Digest
 from pyodide_offline.errors import StorageError
 
+_ELSEWHERE = "name another place (the store's: PYODIDE_OFFLINE_STORE_DIR)"
+
 
 def foreign(found: os.stat_result) -> bool:
     """Say whether somebody else than this user or root owns a file, so may change it."""
@@ -144,12 +146,18 @@ def guarded(where: Path) -> Iterator[None]:
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StorageError(
-                f"Cannot write {error.filename or where}: {error.strerror}.",
-                next_step="Give yourself write access, or set PYODIDE_OFFLINE_STORE_DIR.",
+                f"Cannot write {_meant(error, where)}: {error.strerror}.",
+                next_step=f"Give yourself write access, or {_ELSEWHERE}.",
             ) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EIO):
             raise StorageError(
-                f"Cannot write {error.filename or where}: {error.strerror}.",
-                next_step="Name another folder, for the store by --store-dir.",
+                f"Cannot write {_meant(error, where)}: {error.strerror}.",
+                next_step=f"See what is there, or {_ELSEWHERE}.",
             ) from error
         raise
+
+
+def _meant(error: OSError, where: Path) -> Path:
+    """Return what could not be written: for a temporary file beside it the file itself."""
+    failed = Path(error.filename) if isinstance(error.filename, str) else where
+    return where if failed.name.startswith(f".{where.name}.") else failed

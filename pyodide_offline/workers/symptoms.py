@@ -73,7 +73,7 @@ _RULES: Sequence[_Rule] = (
     (
         "bundle-unreachable",
         re.compile(
-            r"Request for Pyodide bundle failed; url = (?P<url>[^;\s]+)(?:; (?P<new>[^\n]+))?"
+            r"Request for Pyodide bundle failed; url = (?P<url>[^;\s]+)(?:; (?P<new>[^\n\"]+))?"
             r"|(?P<old>DNS lookup failed)[^\n]*params\.host = (?P<host>[\w.-]*edgeworker[\w.-]*)"
         ),
         lambda m: (

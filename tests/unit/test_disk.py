@@ -59,6 +59,15 @@ def test_a_file_where_a_folder_must_be_is_an_error_of_storage(tmp_path: Path) ->
             disk.write_whole(tmp_path / below, b"")
 
 
+def test_a_temporary_file_is_told_by_the_name_that_it_was_to_get(tmp_path: Path) -> None:
+    temporary = str(tmp_path / ".report.txt.x1y2")
+    with (
+        pytest.raises(StorageError, match=r"/report\.txt: Perm"),
+        disk.guarded(tmp_path / "report.txt"),
+    ):
+        raise PermissionError(errno.EACCES, "Perm", temporary)
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
 def test_missing_rights_are_an_error_of_storage(tmp_path: Path, number: int) -> None:
     with pytest.raises(StorageError, match="Cannot write"), disk.guarded(tmp_path):

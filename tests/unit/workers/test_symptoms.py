@@ -93,3 +93,10 @@ def test_a_taken_port_names_its_holder_and_the_next_one():
         "Port 8787 is taken: node (pid 7) listens there.",
         "End it, or name another port: --port 8788",
     ]
+
+
+def test_what_is_told_ends_where_workerds_json_goes_on():
+    text = f'{{"message":"Request for Pyodide bundle failed; url = {URL}; no name","depth":0}}'
+    found = symptoms.recognised(text)
+    assert found is not None
+    assert found.what.endswith("could not: no name.")

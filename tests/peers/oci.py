@@ -23,6 +23,8 @@ class FakeRegistry:
     ranges: bool = True
     cut: int = 0
     page: int = 1000
+    remembered: set[bytes] = field(default_factory=set)  # manifests that it takes and has not
+    forgets_all: bool = False
     asked: list[httpx.Request] = field(default_factory=list)
 
     def transport(self) -> httpx.MockTransport:
@@ -44,7 +46,8 @@ class FakeRegistry:
 
     def _manifests(self, request: httpx.Request, tag: str, body: bytes) -> httpx.Response:
         if request.method == "PUT":
-            self.manifests[tag] = body
+            if body not in self.remembered and not self.forgets_all:
+                self.manifests[tag] = body
             return httpx.Response(201)
         if tag not in self.manifests:
             return httpx.Response(404)

@@ -175,7 +175,10 @@ def docker_registry(folder: Path) -> Iterator[DockerRegistry]:
             {
                 "version": 0.1,
                 "log": {"level": "error"},
-                "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+                "storage": {
+                    "cache": {"blobdescriptor": "inmemory"},  # as Debian has it
+                    "filesystem": {"rootdirectory": str(folder / "data")},
+                },
                 "http": {"addr": f"127.0.0.1:{port}"},
             }
         )

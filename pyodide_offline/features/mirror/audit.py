@@ -247,8 +247,14 @@ class Audit:
                 await asyncio.gather(*(self._hold_blob(*one) for one in batch))
                 batch = []
         await asyncio.gather(*(self._hold_blob(*one) for one in batch))
-        for refs_of in wanted.values():
-            for ref in refs_of:
+        await self._miss([ref for some in wanted.values() for ref in some])
+
+    async def _miss(self, found: list[Ref]) -> None:
+        """Tell of names without content, if they are that still: `prune` may be at work."""
+        for ref in found:
+            now = await self._depot.get(names.ref_key(ref.kind, ref.name))
+            same = now is not None and refs.decode(now[0], ref.kind, ref.name).digest == ref.digest
+            if same and await self._depot.head(names.blob_key("sha256", ref.digest)) is None:
                 self._fault(f"{ref.kind} {ref.name}", "its content is missing", INCOMPLETE)
 
     async def _hold_blob(self, key: str, parts: tuple[str, str], for_names: list[Ref]) -> None:
@@ -263,8 +269,9 @@ class Audit:
                 for hasher in hashers.values():
                     hasher.update(chunk)
                 self._advance(len(chunk))
-        except KeyError:
-            return  # removed since it was listed
+        except KeyError:  # removed since it was listed, or listed by what only names it
+            await self._miss(for_names)
+            return
         except DepotDownError as error:
             await self._unreadable(key, error)
             return

@@ -96,9 +96,11 @@ class Repository:
                 yield str(tag)
 
     async def blob(self, digest: str, start: int, stop: int, size: int) -> AsyncIterator[bytes]:
-        """Yield a part of a blob of this size."""
+        """Yield a part of a blob of this size. Raises KeyError where it is not there."""
         headers = {} if stop - start == size else {"Range": f"bytes={start}-{stop - 1}"}
         async with self._asked("GET", f"{self._path}/blobs/{digest}", headers=headers) as answer:
+            if answer.status_code == 404:
+                raise KeyError(digest)
             self._expect(answer, 200, 206)
             skip = start if answer.status_code == 200 else 0
             left = stop - start
@@ -111,11 +113,30 @@ class Repository:
         if left:
             raise self.down(f"it gave a part of {digest}")
 
+    async def holds(self, digest: str) -> bool:
+        """Say whether a blob can be had.
+
+        That is asked by its first byte: docker-registry says from its memory that it has it,
+        and breaks off where that is wrong.
+        """
+        import httpx
+
+        headers = {"Range": "bytes=0-0"}
+        async with self._asked("GET", f"{self._path}/blobs/{digest}", headers=headers) as answer:
+            if answer.status_code == 404:
+                return False
+            self._expect(answer, 200, 206)
+            try:
+                return bool(await anext(answer.aiter_bytes(), b""))
+            except httpx.TimeoutException:
+                raise
+            except httpx.HTTPError:
+                return False
+
     async def upload(self, digest: str, source: bytes | Path, size: int) -> None:
         """Push a blob unless it is there."""
-        async with self._asked("HEAD", f"{self._path}/blobs/{digest}") as answer:
-            if answer.status_code == 200:
-                return
+        if await self.holds(digest):
+            return
         async with self._asked("POST", f"{self._path}/blobs/uploads/") as answer:
             self._expect(answer, 202)
             place = str(answer.url.join(answer.headers.get("Location", "")))

@@ -2,12 +2,13 @@
 
 import asyncio
 import io
+from dataclasses import replace
 
 import pytest
 
 from pyodide_offline import digest as digests
 from pyodide_offline.errors import DepotDownError, PinChangedError
-from pyodide_offline.features.mirror import entries, names, pins
+from pyodide_offline.features.mirror import entries, names, pins, refs
 from pyodide_offline.features.mirror.audit import LOG, Audit
 from pyodide_offline.features.mirror.chain import Chain
 from pyodide_offline.features.mirror.entries import Link, Record
@@ -124,6 +125,42 @@ def test_pins_with_a_broken_or_a_strangers_signature(root):
     bits = {where: bit for where, _, bit in _faults(root)}
     assert bits["refs/pins/npm/left-pad"] == CORRUPT
     assert bits["refs/pins/npm/=40a=2fb"] == UNTRUSTED
+
+
+def test_a_name_that_gets_other_content_meanwhile_is_no_fault(root):
+    class Busy(FolderDepot):
+        async def list(self, prefix):
+            if prefix == names.BLOBS:  # the names were read
+                key = names.ref_key("npm", "left-pad/-/x.tgz")
+                found = await self.get(key)
+                assert found
+                ref = refs.decode(found[0], "npm", "left-pad/-/x.tgz")
+                new = digests.of_bytes(b"new").hex
+                await self.create(names.blob_key("sha256", new), b"new")
+                changed = replace(ref, digest=new, size=3, integrity="")
+                await self.swap(key, changed.encode(), found[1])
+                await self.remove(names.blob_key("sha256", ref.digest))
+            async for entry in super().list(prefix):
+                yield entry
+
+    assert _run(root, depot=Busy(root)).faults == []
+
+
+def test_content_that_is_listed_and_cannot_be_had_is_missing(root):
+    class Hollow(FolderDepot):
+        """As a registry whose garbage was collected: the manifest is there, the blob is not."""
+
+        async def list(self, prefix):
+            async for entry in super().list(prefix):
+                if prefix == names.BLOBS:
+                    await self.remove(entry.key)
+                yield entry
+
+    found = [(one.where, one.reason, one.bit) for one in _run(root, depot=Hollow(root)).faults]
+    assert found == [
+        ("npm @a/b/-/x.tgz", "its content is missing", INCOMPLETE),
+        ("npm left-pad/-/x.tgz", "its content is missing", INCOMPLETE),
+    ]
 
 
 def test_an_entry_that_is_changed_or_missing(root):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,45 @@ def test_one_keys_manifest_does_not_stand_for_another(tmp_path: Path) -> None:
         fake.manifests[first] = fake.manifests[second]
         with pytest.raises(DepotDownError, match="is of"):
             await depot.get(_KEY)
+
+    asyncio.run(play())
+
+
+def test_content_that_was_collected_is_not_there_and_can_be_brought_again(tmp_path: Path) -> None:
+    fake, key = FakeRegistry(), blob_key("sha256", "ab" * 32)
+
+    async def play() -> None:
+        depot = _depot(fake, tmp_path)
+        assert await depot.create(key, b"content")
+        del fake.blobs[f"sha256:{sha256(b'content').hexdigest()}"]
+        assert await depot.head(key) is None
+        assert await depot.get(key) is None
+        with pytest.raises(KeyError, match="blobs/"):
+            await depot_rules.read(depot, key)
+        assert await depot.create(key, b"content")
+        assert not await depot.create(key, b"content")
+        assert await depot_rules.read(depot, key) == b"content"
+
+    asyncio.run(play())
+
+
+def test_a_manifest_that_a_registry_only_remembers_is_written_in_other_bytes(
+    tmp_path: Path,
+) -> None:
+    fake, key = FakeRegistry(), blob_key("sha256", "ab" * 32)
+
+    async def play() -> None:
+        depot = _depot(fake, tmp_path)
+        assert await depot.create(key, b"content")
+        ((tag, body),) = fake.manifests.items()
+        fake.remembered.add(body)  # as docker-registry does with what was collected
+        del fake.manifests[tag]
+        assert await depot.create(key, b"content")
+        assert fake.manifests[tag] != body
+        assert await depot_rules.read(depot, key) == b"content"
+        fake.forgets_all = True
+        with pytest.raises(DepotDownError, match="restart it"):
+            await depot.swap(_KEY, b"1", None)
 
     asyncio.run(play())
 

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import AsyncIterator
 from hashlib import sha256
 
 import httpx
@@ -101,9 +102,41 @@ def test_the_way_is_told_apart(raised: Exception, said: str) -> None:
     asyncio.run(play())
 
 
+def test_a_blob_is_held_that_gives_its_first_byte() -> None:
+    class Broken(httpx.AsyncByteStream):
+        pieces: tuple[bytes, ...] = ()
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for piece in self.pieces:
+                yield piece
+            raise httpx.RemoteProtocolError("gone")
+
+    given: list[httpx.Response] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.headers["Range"] == "bytes=0-0"
+        return given.pop()
+
+    async def play() -> None:
+        repository = Repository(f"oci://{HOST}/m", {}, transport=httpx.MockTransport(answer))
+        for one, held in (
+            (httpx.Response(206, content=b"x"), True),
+            (httpx.Response(200, content=b"xyz"), True),
+            (httpx.Response(404), False),
+            (httpx.Response(206, stream=Broken()), False),
+        ):
+            given.append(one)
+            assert await repository.holds(_DIGEST) is held
+        given.append(httpx.Response(503))
+        with pytest.raises(DepotDownError, match="503"):
+            await repository.holds(_DIGEST)
+
+    asyncio.run(play())
+
+
 def test_an_upload_goes_to_no_other_host() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        if request.method == "HEAD":
+        if request.method == "GET":
             return httpx.Response(404)
         assert request.method == "POST"
         return httpx.Response(202, headers={"Location": "https://elsewhere.test/upload"})

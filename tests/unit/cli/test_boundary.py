@@ -1,6 +1,8 @@
 """Where errors end."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -113,3 +115,48 @@ def test_wrong_use_is_json_too(failing, capsys, monkeypatch):
 def test_no_color_is_obeyed(monkeypatch, value, wanted):
     monkeypatch.setenv("NO_COLOR", value)
     assert boundary.colour() is wanted
+
+
+_ENDING = """
+import atexit, sys, types
+class Last:
+    def __del__(self, print=print):
+        print("finalized", flush=True)
+last = Last()
+atexit.register(print, "at exit")
+if {loaded}:
+    sys.modules["obstore"] = types.ModuleType("obstore")
+from pyodide_offline.cli import main
+sys.argv[1:] = {arguments}
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["--version"], 0), (["no-such"], 2)], ids=["well", "misuse"]
+)
+@pytest.mark.parametrize("loaded", [False, True], ids=["plainly", "with obstore's threads"])
+def test_the_end_is_told_whole_and_with_threads_the_interpreter_is_not_torn_down(
+    loaded, arguments, status
+):
+    code = _ENDING.format(loaded=loaded, arguments=arguments)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    assert done.returncode == status, done.stderr
+    assert "at exit" in done.stdout
+    assert ("finalized" in done.stdout) is not loaded
+    assert ("pyodide-offline" in done.stdout) is (status == 0)
+
+
+def test_a_reader_that_went_away_is_no_traceback_at_the_end():
+    code = _ENDING.format(loaded=True, arguments=["--version"]).replace("atexit.register", "#")
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.stdout
+    assert child.stderr
+    child.stdout.close()
+    assert b"Traceback" not in child.stderr.read()
+    child.stderr.close()
+    assert child.wait(60) == 1  # as click has it, where nobody reads

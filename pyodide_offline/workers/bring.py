@@ -89,7 +89,10 @@ def _files(session: Session, source: str) -> Iterator[list[Path]]:
     if path.is_dir():
         files = [one for one in sorted(path.iterdir()) if one.is_file()]
         if not files:
-            raise ProjectError(f"There are no files in {path}.")
+            raise ProjectError(
+                f"There are no files in {path}.",
+                next_step="Name a bundle, a folder of them, or an http(s) URL.",
+            )
         yield files
     elif path.is_file():
         yield [path]
@@ -114,4 +117,7 @@ def _download(session: Session, url: str, target: Path) -> None:
             hosts=_STORES.get(urlsplit(url).hostname or "", ()),
         )
     except fetch.HttpStatusError as error:
-        raise NetworkError(f"{error.host} answered {error.status} for {error.url}.") from error
+        raise NetworkError(
+            f"{error.host} answered {error.status} for {error.url}.",
+            next_step="Check the address that --from names.",
+        ) from error

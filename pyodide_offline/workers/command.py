@@ -27,7 +27,8 @@ def plan(session: Session, command: Sequence[str], config: Path | None = None) -
     named = _option(wranglers or (), "--config", "-c")
     path = config or (session.project / named if named else project.find_config(session.project))
     worker = None
-    if path or wranglers is not None:
+    # `wrangler init`, `--version` and the like have no worker yet; what needs one says so itself.
+    if path or (wranglers or ("",))[0] == "dev":
         worker = project.read(session.project, path, _option(wranglers or (), "--env", "-e"))
     if worker is None or not worker.is_python:
         return Plan(worker, _names(command, "pywrangler"))

@@ -64,6 +64,9 @@ def test_without_a_configuration_wrangler_is_not_started(session, monkeypatch):
     with pytest.raises(ProjectError, match="no wrangler configuration"):
         command.plan(session, ["pywrangler", "dev"])
     assert command.plan(session, ["pytest"]).worker is None
+    assert command.plan(session, ["npx", "wrangler", "init", "dev"]).worker is None
+    assert command.plan(session, ["pywrangler", "--version"]).worker is None
+    assert command.plan(session, ["wrangler"]).worker is None
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,10 @@ def serve(
 
     if bool(tls_cert) != bool(tls_key):
         raise click.UsageError("--tls-cert and --tls-key go together.")
+    if tls_cert and tls_key:
+        from pyodide_offline.network import identity
+
+        identity.check(tls_cert, tls_key)
     session = options.session(
         cache_dir=cache_dir,
         store_dir=store_dir,

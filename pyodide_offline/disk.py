@@ -63,8 +63,28 @@ def walk(folder: Path) -> Iterator[Path]:
         yield from (Path(base) / name for name in [*files, *links])
 
 
+# In seconds: in all far longer than an orphan takes to notice.
+_WHILE_WRITTEN = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+
+
 def remove_tree(folder: Path) -> None:
-    """Remove a folder although parts of it are read-only."""
+    """Remove a folder although parts of it are read-only, or are still being written.
+
+    What a killed process began may write there for a moment more.
+    """
+    for pause in _WHILE_WRITTEN:
+        try:
+            _remove_tree(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
+            time.sleep(pause)
+        else:
+            return
+    _remove_tree(folder)
+
+
+def _remove_tree(folder: Path) -> None:
     if not folder.exists():
         return
     for base, _, files in os.walk(folder):

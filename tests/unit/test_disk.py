@@ -2,7 +2,9 @@
 
 import errno
 import os
+import shutil
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,64 @@ def test_files_of_others_are_foreign_and_those_of_root_are_not(
     found = list(tmp_path.stat())
     found[stat.ST_UID] = owner
     assert disk.foreign(os.stat_result(found)) is is_foreign
+
+
+def test_a_folder_that_an_orphan_still_writes_is_removed_once_it_notices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "left" / "node_modules"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(disk, "_WHILE_WRITTEN", (0.0, 0.0, 0.0))
+    tries: list[Path] = []
+    real = shutil.rmtree
+
+    def removed(path: Path) -> None:
+        tries.append(path)
+        if len(tries) < 3:  # a file comes in between the last look and the end
+            real(folder)
+            folder.mkdir()
+            (folder / f"{len(tries)}.js").touch()
+            path.rmdir()
+        real(path)
+
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    disk.remove_tree(folder.parent)
+    assert len(tries) == 3
+    assert not folder.parent.exists()
+
+
+def test_a_folder_that_is_written_without_end_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "left"
+    folder.mkdir()
+    monkeypatch.setattr(disk, "_WHILE_WRITTEN", (0.0, 0.0))
+
+    def refused(path: Path) -> None:
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", refused)
+    with pytest.raises(OSError, match="not empty"):
+        disk.remove_tree(folder)
+
+
+def test_two_that_remove_a_folder_at_once_both_end_well(tmp_path: Path) -> None:
+    faults: list[OSError] = []
+
+    def remove() -> None:
+        try:
+            disk.remove_tree(folder)
+        except OSError as error:
+            faults.append(error)
+
+    for number in range(20):
+        folder = tmp_path / str(number)
+        for name in range(50):
+            (folder / str(name) / "deeper").mkdir(parents=True)
+        both = [threading.Thread(target=remove) for _ in range(2)]
+        for one in both:
+            one.start()
+        for one in both:
+            one.join()
+        assert not folder.exists()
+    assert not faults

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from pyodide_offline.cli import kit_browser, kit_pack, kit_run, kit_sign, option
 from pyodide_offline.cli.bars import megabytes
 from pyodide_offline.cli.group import Group
 from pyodide_offline.cli.kit_taking import placed, progress_of, total, trusting
+from pyodide_offline.kits.manifest import Item
 from pyodide_offline.kits.reading import Head
 from pyodide_offline.kits.trust import Terms
 from pyodide_offline.progress import working
@@ -93,7 +94,8 @@ def unpack(files: tuple[Path, ...], terms: Terms, store_dir: Path | None, quiet:
     """Put a kit into the store and switch to it; all of it or nothing."""
     name, written, kept = placed(files, terms, store_dir, progress_of(quiet))
     if not quiet:
-        click.echo(f"{name}: {written} blobs written, {kept} there before")
+        plural = "" if written == 1 else "s"
+        click.echo(f"{name}: {written} blob{plural} written, {kept} there before")
 
 
 @kit.command()
@@ -106,7 +108,13 @@ def rollback(store_dir: Path | None) -> None:
 
 
 @kit.command()
-@click.option("--keep", default=2, show_default=True, help="So many generations stay.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="So many generations stay.",
+)
 @_STORE
 def prune(keep: int, store_dir: Path | None) -> None:
     """Remove kits that were unpacked before, and what only they need."""
@@ -225,7 +233,7 @@ def merge(
     }
     manifest = comparing.merged([head.manifest for head in heads.values()], serial)
     done = writing.write(output, manifest, blobs, keys=kit_sign.secret_keys(key_files))
-    click.echo(f"{output}: {_title(done.name, done.serial)}, {len(done.items)} items")
+    click.echo(f"{output}: {_title(done.name, done.serial)}, {_count(done.items)}")
 
 
 @kit.command()
@@ -235,13 +243,18 @@ def join(files: tuple[Path, ...], output: Path) -> None:
     """Put volumes together to the kit that they were."""
     from pyodide_offline.kits import writing
 
-    writing.join(files, output)
+    manifest = writing.join(files, output).manifest
+    click.echo(f"{output}: {_title(manifest.name, manifest.serial)}, {_count(manifest.items)}")
 
 
 def _head(files: tuple[Path, ...]) -> Head:
     from pyodide_offline.kits import volumes
 
     return volumes.head(files)
+
+
+def _count(items: Sequence[Item]) -> str:
+    return f"{len(items)} item{'' if len(items) == 1 else 's'}"
 
 
 def _title(name: str, serial: int) -> str:

@@ -1,5 +1,6 @@
 """`pyodide-offline kit browser`: a folder of `browser build` out of a kit."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -53,5 +54,6 @@ def browser(
     found = trees.give_back(contents.items, contents.places, name, output.absolute())
     if not quiet:
         note(
-            f"{output}: {found}, as it was packed. Show it: pyodide-offline browser serve {output}"
+            f"{output}: {found}, as it was packed. Show it: "
+            f"pyodide-offline browser serve {shlex.quote(str(output))}"
         )

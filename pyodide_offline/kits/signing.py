@@ -22,6 +22,7 @@ _CHECK = b"B2"
 # N = 2^17, r = 8, p = 1: 128 MiB, about half a second.
 _OPERATIONS, _MEMORY = 1 << 22, 1 << 27
 _MEMORY_LIMIT = 1 << 31
+_MAKING = "Name a secret key's file; a new one is made by: pyodide-offline kit keygen FILE"
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,17 @@ def load(path: Path, passphrase: str = "") -> SecretKey:
 
 def _data(path: Path) -> bytes:
     try:
-        text = path.read_text(encoding="utf-8")
-        data = base64.b64decode(text.strip().splitlines()[-1], validate=True)
-    except (OSError, ValueError, IndexError, binascii.Error) as error:
-        raise SettingsError(f"The key {path} cannot be read.", why=str(error)) from error
+        lines = path.read_text(encoding="utf-8").strip().splitlines()
+        data = base64.b64decode(lines[-1] if lines else "", validate=True)
+    except OSError as error:
+        raise SettingsError(
+            f"The key {path} cannot be read: {error.strerror}.", next_step=_MAKING
+        ) from error
+    except (ValueError, binascii.Error):
+        data = b""
     known = data[2:4] in (_SCRYPT, _OPEN) and data[4:6] == _CHECK
     if len(data) != 158 or data[:2] != _HEAD or not known:
-        raise SettingsError(f"{path} is no secret key of minisign's.")
+        raise SettingsError(f"{path} is no secret key of minisign's.", next_step=_MAKING)
     return data
 
 

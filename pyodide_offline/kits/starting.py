@@ -66,7 +66,10 @@ def terms(
     if need is not None and need < 1:
         raise SettingsError("A kit needs one signature at least.", next_step="Name --need 1.")
     if known and need and len({key.value for key in known}) < need:
-        raise SettingsError(f"{need} signatures are needed and fewer keys named with --key.")
+        raise SettingsError(
+            f"{need} signatures are needed and fewer keys named.",
+            next_step="Name each with a --key of its own.",
+        )
     return trust.Terms(known, first_use, unsigned, downgrade, need)
 
 
@@ -76,7 +79,11 @@ def _key(text: str) -> PublicKey:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The key {text} cannot be read.", why=f"{error}.") from error
     except IntegrityError as error:
-        raise SettingsError(f"{text[:80]} is no public key.", why=error.why) from error
+        raise SettingsError(
+            f"{text[:80]} is no public key, nor a file that holds one.",
+            why=error.why,
+            next_step="Name the .pub file that lies beside the secret key, or its last line.",
+        ) from error
 
 
 def bits(faults: Sequence[Fault]) -> int:

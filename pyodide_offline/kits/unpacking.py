@@ -151,7 +151,10 @@ def rollback(root: Path) -> Generation:
         now = current(root)
         earlier = [name for name in _names(root) if now and name < now.name]
         if not earlier:
-            raise StorageError("There is no generation before this one.")
+            raise StorageError(
+                "There is no generation before this one.",
+                next_step="See what was unpacked: pyodide-offline kit list",
+            )
         found = _generation(root, earlier[-1])
         missing = [name for name, path in found.places.items() if not path.exists()]
         if missing:

@@ -128,7 +128,10 @@ def _open(path: Path, stack: ExitStack) -> BinaryIO:
     try:
         return stack.enter_context(path.open("rb", buffering=0))
     except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+        raise StorageError(
+            f"{path} cannot be read: {error.strerror}.",
+            next_step="Name a kit's file, its volumes, or a folder of them.",
+        ) from error
 
 
 def is_volume(file: BinaryIO) -> bool:

@@ -15,7 +15,7 @@ from pyodide_offline.kits.layout import Member
 from pyodide_offline.kits.manifest import Manifest, Part, encode
 from pyodide_offline.kits.reading import Head, Reading
 from pyodide_offline.kits.signing import SecretKey
-from pyodide_offline.kits.volumes import opened
+from pyodide_offline.kits.volumes import head, opened
 from pyodide_offline.progress import Advance
 
 _CHUNK = 1 << 20
@@ -102,8 +102,11 @@ def split(kit: Path, target: Path, size: int) -> list[Path]:
     return cutting.names(target, len(planned))
 
 
-def join(paths: Sequence[Path], target: Path) -> None:
-    """Put volumes together again. Raises IntegrityError, with all faults, StorageError."""
+def join(paths: Sequence[Path], target: Path) -> Head:
+    """Put volumes together again; return the kit's head.
+
+    Raises IntegrityError, with all faults or for what is no kit, StorageError.
+    """
     with opened(paths, check=True) as (source, faults):
         if getattr(source, "lacking", None):
             raise IntegrityError(
@@ -115,10 +118,12 @@ def join(paths: Sequence[Path], target: Path) -> None:
                 f"The volumes cannot be joined: {len(faults)} faults.",
                 why="; ".join(map(str, faults)),
             )
+        found = head(paths)
         buffer = memoryview(bytearray(_CHUNK))
         with cutting.whole(target) as sink:
             while count := source.readinto(buffer):
                 sink.write(buffer[:count])
+    return found
 
 
 def signed(

@@ -91,3 +91,27 @@ def test_merge_has_all_of_both_and_is_signed_anew(program, kit):
     done = program("kit", "merge", "more.kit", "my.kit", "-o", "bad.kit")
     assert (done.returncode, "not the file" in done.stderr) == (5, True)
     assert not (program.folder / "bad.kit").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says", "step"),
+    [
+        (["join", "{}/empty", "-o", "{}/z.kit"], 5, "is no kit", "ends at byte 0"),
+        (["verify", "{}/nowhere.kit"], 9, "No such file", "Name a kit's file"),
+        (["verify", "{}/my.kit", "--key", "nowhere.pub"], 13, "no public key", ".pub file"),
+        (["verify", "{}/my.kit", "--key", KEY, "--need", "2"], 13, "fewer keys", "Name each"),
+        (["sign", "{}/my.kit", "--key", "nowhere.key"], 13, "No such file", "kit keygen"),
+        (["sign", "{}/my.kit", "--key", "{}/empty"], 13, "no secret key", "kit keygen"),
+        (["prune", "--keep", "0"], 2, "--keep", "--help"),
+        (["rollback"], 9, "no generation before", "kit list"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_what_to_do(program, kit, words, status, says, step):
+    (kit.parent / "empty").touch()
+    done = program("kit", *(word.format(kit.parent) for word in words))
+    assert done.returncode == status, done.stderr
+    assert says in done.stderr
+    assert step in done.stderr
+    assert "Errno" not in done.stderr
+    assert 1 <= len(done.stderr.splitlines()) <= 4
+    assert not (kit.parent / "z.kit").exists()

@@ -1,11 +1,12 @@
 """How long a kit takes from `kit.pyz run FILE` to a worker's first answer.
 
-    python3 benchmarks/kit_start.py [--use SECONDS] [--folder DIR]
+    python3 benchmarks/kit_start.py [--use SECONDS] [--folder DIR] [--cold]
 
 The Starlette example is packed once (that asks the registries). Then, each in a network with
 loopback only: a first start with an empty home, a second one, and, as the yardstick of the same
 run, a warm `run --offline` of this installation. `--use` is how long each goes on after its
-answer: snapshots are made then. Processor time is of all that was started. Needs Linux.
+answer: snapshots are made then. Processor time is of all that was started. `--cold` has the system
+forget all files before the first start, so that they come from the disk (as root). Needs Linux.
 """
 
 import argparse
@@ -48,12 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--use", type=float, default=20, help="seconds that each is used for")
     parser.add_argument("--folder", type=Path, help="where all of it lies")
+    parser.add_argument("--cold", action="store_true", help="the first start reads from the disk")
     found = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=found.folder) as folder:
-        _measure(Path(folder), found.use)
+        _measure(Path(folder), found.use, cold=found.cold)
 
 
-def _measure(folder: Path, use: float) -> None:
+def _measure(folder: Path, use: float, *, cold: bool) -> None:
     kit, here, there = folder / "my.kit", folder / "packed", folder / "there"
     for project in (here, there):
         subprocess.run(["cp", "-r", ROOT / "examples" / "starlette", project], check=True)
@@ -64,6 +66,9 @@ def _measure(folder: Path, use: float) -> None:
     python = str(Path(sys._base_executable))  # type: ignore[attr-defined]
     run = [python, str(folder / "kit.pyz"), "run"]
     words = ["--", "pywrangler", "dev"]
+    if cold:
+        os.sync()
+        Path("/proc/sys/vm/drop_caches").write_text("3")
     first = _start([*run, str(kit), "--allow-unsigned", *words], there, bare, use)
     second = _start([*run, *words], there, bare, use)
     offline = [str(PROGRAM), "run", "--offline", *words]

@@ -67,10 +67,13 @@ class Proxy:
         self._ready.set()
         await self._over.wait()
         server.close()
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-        await asyncio.sleep(0)  # so that what was aborted is closed before the loop is
+        # Several times: who was let in at the last moment is served by then, and what was
+        # aborted is closed before the loop is.
+        for _ in range(5):
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
+            await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._serving.add(asyncio.current_task())  # type: ignore[arg-type]
@@ -87,7 +90,7 @@ class Proxy:
                 writer.write(b"HTTP/1.1 502 Unknown\r\nContent-Length: 0\r\n\r\n")
                 return None
             self.asked.append(address)
-            there, back = await asyncio.open_connection(*self._names[address])
+            there, back = await _opened(self._names[address])
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
             await asyncio.gather(_pump(reader, back), _pump(there, writer))
             back.close()
@@ -97,6 +100,16 @@ class Proxy:
                 back.transport.abort()
         finally:
             writer.close()
+
+
+async def _opened(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    opening = asyncio.ensure_future(asyncio.open_connection(*address))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        if not opening.cancel() and not opening.exception():  # it is open all the same
+            opening.result()[1].transport.abort()
+        raise
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

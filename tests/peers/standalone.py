@@ -12,6 +12,9 @@ import sysconfig
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pyodide_offline.features.kit import natives
 
 SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
 VERSION = ".".join(str(part) for part in sys.version_info[:3])
@@ -37,26 +40,14 @@ def source(folder: Path, origin: str, *platforms: str) -> Source:
     Those of other platforms have this one's programs: uv opens them and starts none.
     """
     folder.mkdir()
-    listed = {}
+    listed: dict[str, Any] = {}
     for name in platforms:
         file = folder / f"cpython-{VERSION}+20261110-{name}-install_only_stripped.tar.gz"
         write(file, name)
-        system, cpu, libc = name.split("-")
-        system = {"macos": "darwin"}.get(system, system)
-        major, minor, patch = sys.version_info[:3]
-        listed[f"cpython-{VERSION}-{system}-{cpu}-{libc}"] = {
-            "name": "cpython",
-            "arch": {"family": cpu, "variant": None},
-            "os": system,
-            "libc": libc,
-            "major": major,
-            "minor": minor,
-            "patch": patch,
-            "prerelease": "",
-            "url": f"{origin}/{file.name.replace('+', '%2B')}",
-            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "variant": None,
-        }
+        url = f"{origin}/{file.name.replace('+', '%2B')}"
+        listed |= natives.downloads(
+            VERSION, name, url, hashlib.sha256(file.read_bytes()).hexdigest()
+        )
     names = folder / "list.json"
     names.write_text(json.dumps(listed))
     return Source(folder, names)

@@ -21,8 +21,7 @@ from pyodide_offline.kits import plan as plans
 from pyodide_offline.kits.manifest import Item
 from pyodide_offline.progress import working
 from pyodide_offline.session import Session
-from pyodide_offline.store import LAYOUT
-from pyodide_offline.workers.toolchain import programs, uv
+from pyodide_offline.workers.toolchain import interpreter, programs, uv
 
 KIND = "python"
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -48,13 +47,15 @@ def place(
         or _managed(session, item)
     ):
         return
-    folder = _pythons(session)
+    folder = interpreter.pythons(session)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         listed = Path(scratch) / "python.json"
         archive = Path(scratch) / item.file  # uv goes by how a name ends
         archive.symlink_to(places[item.sha256].resolve())
-        listed.write_text(json.dumps(_list(item, archive)))
+        here = targets.here(sys.platform, platform.machine())
+        found = downloads(item.version, here.python, archive.as_uri(), item.sha256)
+        listed.write_text(json.dumps(found))
         environ = {
             name: value for name, value in uv.clean(session.environ).items() if name not in _FOREIGN
         }
@@ -75,7 +76,7 @@ def place(
 
 def find(session: Session, series: str) -> Path | None:
     """Return a native Python of a series that starts: on PATH, or one that uv manages here."""
-    managed = sorted(_pythons(session).glob(f"cpython-{series}.*/bin/python{series}"))
+    managed = sorted(interpreter.pythons(session).glob(f"cpython-{series}.*/bin/python{series}"))
     first = programs.which(f"python{series}", session.environ)
     for python in (first, *reversed(managed)):
         if python is not None and _starts(session, python, series):
@@ -105,21 +106,16 @@ def _carried(items: Sequence[Item], places: Mapping[str, Path], series: str) -> 
 
 
 def _managed(session: Session, item: Item) -> bool:
-    return any(_pythons(session).glob(f"cpython-{item.version}-*/bin/python3*"))
+    return any(interpreter.pythons(session).glob(f"cpython-{item.version}-*/bin/python3*"))
 
 
-def _pythons(session: Session) -> Path:
-    # Where ``interpreter.publish`` shows uv the Pyodide interpreter, too.
-    return session.store.root / LAYOUT / "uv-python"
-
-
-def _list(item: Item, path: Path) -> dict[str, Any]:
-    """Return a list of downloads, as uv reads it, that names one archive for this machine."""
-    system, cpu, libc = targets.here(sys.platform, platform.machine()).python.split("-")
+def downloads(version: str, target: str, url: str, sha256: str) -> dict[str, Any]:
+    """Return a list of downloads, as uv reads it, of one archive for a ``Target.python``."""
+    system, cpu, libc = target.split("-")
     system = {"macos": "darwin"}.get(system, system)
-    major, minor, patch = (int(part) for part in item.version.split("."))
+    major, minor, patch = (int(part) for part in version.split("."))
     return {
-        f"cpython-{item.version}-{system}-{cpu}-{libc}": {
+        f"cpython-{version}-{system}-{cpu}-{libc}": {
             "name": "cpython",
             "arch": {"family": cpu, "variant": None},
             "os": system,
@@ -128,8 +124,8 @@ def _list(item: Item, path: Path) -> dict[str, Any]:
             "minor": minor,
             "patch": patch,
             "prerelease": "",
-            "url": path.as_uri(),
-            "sha256": item.sha256,
+            "url": url,
+            "sha256": sha256,
             "variant": None,
         }
     }

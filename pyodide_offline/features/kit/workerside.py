@@ -16,7 +16,6 @@ from pyodide_offline.features.kit import archives, locks, planning, targets
 from pyodide_offline.features.kit.archives import Archive
 from pyodide_offline.features.kit.targets import Target
 from pyodide_offline.session import Session
-from pyodide_offline.store import LAYOUT
 from pyodide_offline.workers.toolchain import fallback, interpreter, pip, uv
 from pyodide_offline.workers.toolchain.chain import Toolchain
 
@@ -29,7 +28,7 @@ _MOTHER = "linux-x64"
 
 def environment(session: Session, tools: Toolchain, series: str | None = None) -> dict[str, str]:
     """Return uv's environment for resolving; with ``series`` it knows that Pyodide, too."""
-    pythons = session.store.root / LAYOUT / "uv-python"
+    pythons = interpreter.pythons(session)
     if series is not None:
         found = interpreter.provide(session, series, tools.node.npm)
         pythons = interpreter.publish(session, found, tools.node.executable)

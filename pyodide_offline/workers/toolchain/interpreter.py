@@ -133,7 +133,7 @@ def publish(session: Session, interpreter: Interpreter, program: Path) -> Path:
 
     ``program``, the Node, is remembered there for those who start an environment's Python by hand.
     """
-    shown = session.store.root / LAYOUT / "uv-python"
+    shown = pythons(session)
     own = shown / interpreter.name
     own.mkdir(parents=True, exist_ok=True)
     _link(own / "python", interpreter.folder / "python")
@@ -145,6 +145,11 @@ def publish(session: Session, interpreter: Interpreter, program: Path) -> Path:
             for entry in folder.iterdir():
                 _link(shown / folder.name / entry.name, entry)
     return shown
+
+
+def pythons(session: Session) -> Path:
+    """Return the folder in which uv looks for the Pythons that it manages."""
+    return session.store.root / LAYOUT / "uv-python"
 
 
 def _of_the_user(environ: Mapping[str, str]) -> list[Path]:
